@@ -1,0 +1,1 @@
+"""The frame of the screen: everything Streamlit that is not a page."""

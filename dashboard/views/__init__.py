@@ -1,0 +1,1 @@
+"""One view per kind of probe: figure, controls and how to read it."""

@@ -1,0 +1,1 @@
+"""Frozen encoders behind one interface each, with a content-addressed cache."""

@@ -1,0 +1,1 @@
+"""Ranking and flow metrics, slices, significance and reports."""

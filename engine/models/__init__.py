@@ -1,0 +1,1 @@
+"""The five models, their baselines, and the contract they share."""

@@ -1,0 +1,208 @@
+"""The contract every model fulfils. Pages, command line, training and evaluation follow it and never a model's name."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol, Self
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from engine.city.city import City
+from engine.city.samples import Histories, Samples
+from engine.city.splits import Split
+from engine.errors import ConfigError
+from engine.probes import Probe, probes
+
+Task = Literal["next_location", "grid_flow"]
+Report = Callable[[str, float], None]
+"""Progress of a preparation: what is being done, and the share done (0 to 1)."""
+
+
+class ModelConfig(BaseModel):
+    """Settings of a model: frozen, unknown fields refused; form, command line and JSON are made from it.
+
+    Every field carries a title, description with unit, and range. `presets` gives at least `tiny`, `demo` and `paper`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def presets(cls) -> dict[str, Self]:
+        """Named settings; the first is what the Train page proposes."""
+        raise NotImplementedError(f"{cls.__name__} declares no presets")
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> Self:
+        """A preset with some fields changed.
+
+        Raises:
+            ConfigError: If the preset or a field is unknown, or a value is out of range.
+        """
+        known = cls.presets()
+        if name not in known:
+            raise ConfigError(f"There is no preset `{name}`; choose one of {', '.join(known)}.")
+        try:
+            return cls.model_validate(known[name].model_dump() | changes)
+        except ValueError as error:
+            raise ConfigError(f"These settings do not fit: {error}") from None
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something a model needs that a city lacks."""
+
+    what: str
+    why: str
+    mend: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.why} {self.mend}"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One phase of training with its own data, parameters and schedule.
+
+    Attributes:
+        name: What the phase does, for the job card.
+        parameters: What is trained; everything else stays frozen.
+        batches: (epoch, generator) -> training batches; order and draws come from the generator alone.
+        batches_per_epoch: Number of optimiser steps in an epoch.
+        loss: batch -> named terms; `total` is minimised. Called with the model in training mode.
+        validate: () -> named metrics, model in evaluation mode; `monitor` names the one to watch.
+        monitor: Key of `validate` for early stopping and the best checkpoint.
+        mode: Whether the monitored value should fall or rise.
+        learning_rate, weight_decay, betas, clip_norm: Optimiser (AdamW, decay on matrices only) settings.
+        epochs: Most epochs.
+        warm_up_epochs: Linear warm-up, per step.
+        decay: What the rate does after warm-up.
+        patience: Epochs without improvement that are tolerated.
+        minimum_improvement: What counts as improvement.
+        restarts: How often to go back to the best weights at a tenth of the rate before stopping.
+    """
+
+    name: str
+    parameters: list[nn.Parameter]
+    batches: Callable[[int, np.random.Generator], Iterable[Any]]
+    batches_per_epoch: int
+    loss: Callable[[Any], Mapping[str, Tensor]]
+    validate: Callable[[], Mapping[str, float]]
+    monitor: str
+    mode: Literal["min", "max"] = "min"
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.999)
+    clip_norm: float | None = 1.0
+    epochs: int = 50
+    warm_up_epochs: float = 0.0
+    decay: Literal["constant", "linear", "cosine"] = "constant"
+    patience: int = 3
+    minimum_improvement: float = 0.0
+    restarts: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a predictor answers for a batch of histories.
+
+    Attributes:
+        log_probability: (sample, location) float32 over all places of the city; -inf where a place cannot be answered.
+            Rows sum to one after exp. Baselines without probabilities give normalised scores in the order of their ranking.
+        normalised: Whether the values are probabilities in earnest; screens say so when they are not.
+    """
+
+    log_probability: np.ndarray
+    normalised: bool = True
+
+
+class Predictor(Protocol):
+    """Anything that ranks places for histories: models and baselines alike."""
+
+    name: str
+    title: str
+
+    def predict(self, histories: Histories) -> Prediction:
+        """Scores for every place of the city, per sample. Deterministic."""
+        ...
+
+
+@dataclass(frozen=True)
+class Warned:
+    """A failure detector that fired (or passed): what was measured against which threshold, and what it means."""
+
+    name: str
+    fired: bool
+    value: float
+    threshold: float
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a model learns from: the city under its split."""
+
+    city: City
+    split: Split
+    samples: Samples | None = None
+    extras: dict[str, Any] = field(default_factory=dict)
+
+
+class MobilityModel(nn.Module, ABC):
+    """A published model: one file, read top to bottom.
+
+    Class attributes:
+        name: Key in `MODELS` and on the command line.
+        title: Name on screen.
+        paper: Citation.
+        task: What it predicts.
+        Config: Its settings.
+
+    A model is rebuilt from (config, city, split, seed) by `build`, then given weights by `load_state_dict`; whatever a forward
+    pass needs is a parameter or a buffer, and what is not a tensor (vocabularies) is in `artefacts`.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    paper: ClassVar[str]
+    task: ClassVar[Task]
+    Config: ClassVar[type[ModelConfig]]
+
+    config: ModelConfig
+
+    @classmethod
+    @abstractmethod
+    def requirements(cls, city: City) -> list[Missing]:
+        """What the city lacks for this model; empty if it can run."""
+
+    @classmethod
+    @abstractmethod
+    def build(cls, config: ModelConfig, data: Data, seed: int, report: Report | None = None) -> Self:
+        """An untrained model with statistics and vocabularies fitted on the training part of `data` only."""
+
+    @abstractmethod
+    def stages(self, data: Data) -> list[Stage]:
+        """The phases of training, in order."""
+
+    @abstractmethod
+    def predict(self, histories: Histories) -> Prediction:
+        """Scores for every place, deterministic, in evaluation mode, without gradients."""
+
+    def artefacts(self) -> dict[str, Any]:
+        """JSON-ready state that is not a tensor: vocabularies with their ids, encoder names and hashes."""
+        return {}
+
+    def diagnose(self, data: Data) -> list[Warned]:
+        """Failure detectors, run once after training and saved with the run."""
+        return []
+
+    def probes(self) -> dict[str, Probe]:
+        """The model's own probes, from its module tree."""
+        return probes(self)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters live."""
+        return next(self.parameters()).device

@@ -1,0 +1,1 @@
+"""Honest baselines with the same prediction contract as the models."""

@@ -1,0 +1,129 @@
+"""Named places inside a model that can be watched and overridden.
+
+A `Probe` is an identity module: `weights = self.role_routing(weights)`. `watch` collects what passes through as xarray with named axes;
+`override` replaces it. Pictures and mechanism what-ifs are therefore one primitive, and idle probes cost one attribute look-up.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, Literal
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from engine.errors import ProbeError
+
+Kind = Literal["routing", "attention", "embedding", "gate", "curve", "token path", "similarity", "graph"]
+
+
+class Probe(nn.Module):
+    """A named place that values pass through unchanged.
+
+    Args:
+        kind: What the values are; views are chosen by it.
+        axes: Names of the axes, e.g. `("sample", "step", "expert")`.
+        meaning: One sentence for the screen.
+        unit: Unit of the values, empty if none.
+        paper: Where the paper speaks of it.
+    """
+
+    def __init__(self, kind: Kind, axes: Sequence[str], meaning: str, unit: str = "", paper: str = "") -> None:
+        super().__init__()
+        self.kind, self.axes, self.meaning, self.unit, self.paper = kind, tuple(axes), meaning, unit, paper
+        self._watcher: Callable[[Tensor], None] | None = None
+        self._override: Callable[[Tensor], Tensor] | None = None
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether someone listens; a model may compute what it would otherwise skip (attention weights)."""
+        return self._watcher is not None or self._override is not None
+
+    def forward(self, value: Tensor) -> Tensor:
+        """The value itself, or what an override makes of it."""
+        if self._override is not None:
+            replaced = self._override(value)
+            if replaced.shape != value.shape:
+                raise ProbeError(f"An override gave shape {tuple(replaced.shape)} where {self.axes} has {tuple(value.shape)}.")
+            value = replaced
+        if self._watcher is not None:
+            self._watcher(value)
+        return value
+
+
+def probes(model: nn.Module) -> dict[str, Probe]:
+    """The probes of a model by dotted name, in the order of its module tree."""
+    return {name: module for name, module in model.named_modules() if isinstance(module, Probe)}
+
+
+@contextmanager
+def watch(
+    model: nn.Module, *names: str, coordinates: Mapping[str, Sequence[Any] | np.ndarray] | None = None
+) -> Iterator[dict[str, list[xr.DataArray]]]:
+    """Collects what passes through the named probes (all, if none is named) while the block runs.
+
+    Args:
+        model: Any module holding probes.
+        names: Probe names as in `probes(model)`.
+        coordinates: Axis name to labels (expert names, visit times, location ids); used where the length fits.
+
+    Yields:
+        Probe name to one DataArray per pass, detached and on the CPU.
+
+    Raises:
+        ProbeError: If a name is unknown.
+    """
+    known = probes(model)
+    seen: dict[str, list[xr.DataArray]] = {}
+    with ExitStack() as stack:
+        for name in names or tuple(known):
+            probe = _find(known, name)
+            collected = seen.setdefault(name, [])
+
+            def collect(value: Tensor, probe: Probe = probe, collected: list[xr.DataArray] = collected) -> None:
+                collected.append(_labelled(probe, value, coordinates or {}))
+
+            before, probe._watcher = probe._watcher, collect
+            stack.callback(setattr, probe, "_watcher", before)
+        yield seen
+
+
+@contextmanager
+def override(model: nn.Module, changes: Mapping[str, Callable[[Tensor], Tensor]]) -> Iterator[None]:
+    """Replaces what passes through probes while the block runs.
+
+    Args:
+        model: Any module holding probes.
+        changes: Probe name to a function from the value to its replacement of the same shape.
+
+    Raises:
+        ProbeError: If a name is unknown or a replacement has another shape.
+    """
+    known = probes(model)
+    with ExitStack() as stack:
+        for name, change in changes.items():
+            probe = _find(known, name)
+            before, probe._override = probe._override, change
+            stack.callback(setattr, probe, "_override", before)
+        yield
+
+
+def _find(known: Mapping[str, Probe], name: str) -> Probe:
+    if name not in known:
+        raise ProbeError(f"The model has no probe `{name}`; it has {', '.join(known) or 'none'}.")
+    return known[name]
+
+
+def _labelled(probe: Probe, value: Tensor, coordinates: Mapping[str, Sequence[Any] | np.ndarray]) -> xr.DataArray:
+    array = value.detach().to("cpu", torch.float32 if value.is_floating_point() else value.dtype).numpy().copy()
+    if array.ndim != len(probe.axes):
+        raise ProbeError(f"A probe declares axes {probe.axes} but a value of shape {array.shape} passed through.")
+    labels = {
+        axis: np.asarray(coordinates[axis])
+        for axis, length in zip(probe.axes, array.shape, strict=True)
+        if axis in coordinates and len(coordinates[axis]) == length
+    }
+    return xr.DataArray(
+        array, dims=probe.axes, coords=labels, attrs={"kind": probe.kind, "unit": probe.unit, "meaning": probe.meaning}
+    )

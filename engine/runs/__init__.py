@@ -1,0 +1,1 @@
+"""Run folders, the registry and background jobs."""
