@@ -26,6 +26,7 @@ class Places:
         category: (location,) int32, index into `category_names`.
         category_names: Distinct categories.
         names: (location,) str; the id where there is no name.
+        closed: (location,) bool, closed in a scenario; predictors may not answer these.
         metric_crs: EPSG code of x and y.
     """
 
@@ -37,6 +38,7 @@ class Places:
     category: np.ndarray
     category_names: tuple[str, ...]
     names: np.ndarray
+    closed: np.ndarray
     metric_crs: str
 
     def __len__(self) -> int:
@@ -65,6 +67,7 @@ class Places:
             category=codes.astype(np.int32),
             category_names=tuple(names),
             names=np.where(named == "", ids, named).astype(object),
+            closed=locations["closed"].to_numpy(bool) if "closed" in locations else np.zeros(len(ids), bool),
             metric_crs=city.metric_crs,
         )
 

@@ -15,7 +15,7 @@ SCHEMA_VERSION = 1
 WGS84 = "EPSG:4326"
 HOURS = tuple(f"h{hour:02d}" for hour in range(24))
 
-Kind = Literal["text", "time", "date", "number", "integer", "geometry"]
+Kind = Literal["text", "time", "date", "number", "integer", "flag", "geometry"]
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ TABLES: dict[str, TableSchema] = {
                 Column("parent_category", "text", "root category", required=False),
                 Column("address", "text", "address", required=False),
                 Column("description", "text", "free text", required=False),
+                Column("closed", "flag", "closed in a scenario: no one can go there any more", required=False),
             ),
             key="location_id",
             geometry_types=_POINT,
@@ -236,6 +237,7 @@ def _check_kind(table: str, column: Column, values: pd.Series) -> None:
         "date": lambda: pd.api.types.is_datetime64_dtype(values) and bool((values == values.dt.normalize()).all()),
         "number": lambda: pd.api.types.is_numeric_dtype(values),
         "integer": lambda: pd.api.types.is_integer_dtype(values),
+        "flag": lambda: pd.api.types.is_bool_dtype(values),
         "geometry": lambda: True,
     }[column.kind]
     if not fits():

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from engine.city.city import City
-from engine.city.samples import Histories, Samples
+from engine.city.samples import Histories, Places, Samples
 from engine.city.splits import Split
 from engine.errors import ConfigError
 from engine.probes import Probe, probes
@@ -116,6 +116,22 @@ class Prediction:
 
     log_probability: np.ndarray
     normalised: bool = True
+
+
+    def open_only(self, places: Places) -> "Prediction":
+        """The same answer with closed places taken out and their probability shared out in proportion.
+
+        A sample all of whose answerable places are closed keeps -inf everywhere.
+        """
+        if not places.closed.any():
+            return self
+        left = np.where(places.closed, -np.inf, self.log_probability)
+        peak = left.max(axis=1, keepdims=True)
+        peak[np.isneginf(peak)] = 0.0
+        with np.errstate(divide="ignore", invalid="ignore"):
+            total = np.log(np.exp(left - peak).sum(axis=1, keepdims=True)) + peak
+            shared = np.where(np.isneginf(total), -np.inf, left - total)
+        return Prediction(shared.astype(np.float32), self.normalised)
 
 
 class Predictor(Protocol):
