@@ -1,1 +1,8 @@
-"""One reader per file format, each recognised by content."""
+"""One reader per file format, each recognised by content. A new format is a new file here and one line in `_READERS`."""
+
+from engine.city.readers.base import Reader
+
+_READERS: tuple[Reader, ...] = ()
+
+READERS: dict[str, Reader] = {reader.name: reader for reader in _READERS}
+"""All readers by name. Where two are equally sure of a file, the earlier one is proposed."""
