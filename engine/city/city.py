@@ -34,7 +34,7 @@ class CityInfo(BaseModel):
     name: str
     time_zone: str = Field(description="IANA name; local times on screen are in it.")
     metric_crs: str = Field(description="UTM zone of the centroid, e.g. EPSG:32618; distances are metres in it.")
-    bounds: Bounds = Field(description="West, south, east, north in degrees.")
+    bounds: Bounds = Field(description="West, south, east, north in degrees; east exceeds 180 for a city on the antimeridian.")
     schema_version: int = SCHEMA_VERSION
     created_at: datetime | None = None
     provenance: dict[str, Any] = Field(default={}, description="Where it came from: generator and seed, or files.")
@@ -371,9 +371,20 @@ def _bounds(tables: Mapping[str, pd.DataFrame]) -> Bounds:
     for table in order:
         frame = tables.get(table)
         if isinstance(frame, gpd.GeoDataFrame) and len(frame):
-            west, south, east, north = (float(value) for value in frame.total_bounds)
-            return (west, south, east, north)
+            return _unwrapped_bounds(frame.geometry)
     raise CityError("A city needs at least one table with positions: locations, cells, pois, buildings or a boundary.")
+
+
+def _unwrapped_bounds(shapes: gpd.GeoSeries) -> Bounds:
+    """West, south, east, north; a city on the antimeridian gets an east beyond 180 instead of spanning the whole Earth."""
+    west, south, east, north = (float(value) for value in shapes.total_bounds)
+    if east - west > 180:
+        parts = shapes.explode().bounds
+        negative = parts["maxx"] <= 0
+        shifted_west, shifted_east = (float((parts[side] + 360 * negative).agg(pick)) for side, pick in (("minx", "min"), ("maxx", "max")))
+        if shifted_east - shifted_west < east - west:
+            west, east = shifted_west, shifted_east
+    return (west, south, east, north)
 
 
 def _parquet_bytes(frame: pd.DataFrame) -> bytes:
