@@ -1,7 +1,7 @@
 """The contract every model fulfils. Pages, command line, training and evaluation follow it and never a model's name."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, Self
 
@@ -79,9 +79,12 @@ class Stage:
         epochs: Most epochs.
         warm_up_epochs: Linear warm-up, per step.
         decay: What the rate does after warm-up.
-        patience: Epochs without improvement that are tolerated.
+        decay_epochs: Epoch at which the decay has reached zero; None means `epochs`.
+        patience: So many epochs in a row without improvement end the stage (or trigger a restart).
         minimum_improvement: What counts as improvement.
-        restarts: How often to go back to the best weights at a tenth of the rate before stopping.
+        restarts: How often to go back to the best weights at a tenth of the rate before stopping; the rate stays put from then on.
+        split: (batch, parts) -> micro-batches, each with its share of the batch's loss (shares sum to one), so that a batch that
+            does not fit into memory can be accumulated. None where a batch cannot be split without changing the loss.
     """
 
     name: str
@@ -99,9 +102,11 @@ class Stage:
     epochs: int = 50
     warm_up_epochs: float = 0.0
     decay: Literal["constant", "linear", "cosine"] = "constant"
+    decay_epochs: float | None = None
     patience: int = 3
     minimum_improvement: float = 0.0
     restarts: int = 0
+    split: Callable[[Any, int], Sequence[tuple[float, Any]]] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,6 +162,14 @@ class Warned:
 
 
 @dataclass(frozen=True)
+class Effect:
+    """What an edit needs before this model can answer to it."""
+
+    needs: Literal["forward", "re-encode", "re-fit", "nothing"]
+    sentence: str
+
+
+@dataclass(frozen=True)
 class Data:
     """What a model learns from: the city under its split."""
 
@@ -208,6 +221,13 @@ class MobilityModel(nn.Module, ABC):
 
     def artefacts(self) -> dict[str, Any]:
         """JSON-ready state that is not a tensor: vocabularies with their ids, encoder names and hashes."""
+        return {}
+
+    def effects(self) -> dict[str, Effect]:
+        """What each kind of edit (`engine.scenarios.edits`, by its `kind`) needs to matter here.
+
+        Kinds left out need a forward pass. "nothing" says that the edit cannot matter to this model, and why.
+        """
         return {}
 
     def diagnose(self, data: Data) -> list[Warned]:

@@ -1,0 +1,191 @@
+"""The edits a what-if is made of: of the city, of the question, of a mechanism. JSON in, JSON out."""
+
+import hashlib
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Subject = Literal["city", "query", "mechanism"]
+Longitude = Annotated[float, Field(ge=-180, le=180, description="Degrees east.")]
+Latitude = Annotated[float, Field(ge=-90, le=90, description="Degrees north.")]
+Identifier = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Edit(BaseModel):
+    """One change; frozen, unknown fields refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    subject: ClassVar[Subject]
+    note: str = Field("", max_length=500, description="Why, in the analyst's words.")
+
+    def describe(self) -> str:
+        """The edit as a phrase for lists and reports."""
+        raise NotImplementedError(f"{type(self).__name__} does not describe itself")
+
+
+class AddPlace(Edit):
+    """A place opens."""
+
+    subject: ClassVar[Subject] = "city"
+    kind: Literal["add_place"] = "add_place"
+    longitude: Longitude
+    latitude: Latitude
+    category: str = Field(max_length=200)
+    name: str = Field("New place", max_length=200)
+    location_id: str = Field("", max_length=200, description="Id of the new place; made from the rest where empty.")
+
+    @model_validator(mode="after")
+    def _identified(self) -> "AddPlace":
+        if not self.location_id:
+            content = f"{self.longitude:.7f},{self.latitude:.7f},{self.category},{self.name}"
+            object.__setattr__(self, "location_id", f"added-{hashlib.sha256(content.encode()).hexdigest()[:10]}")
+        return self
+
+    def describe(self) -> str:
+        """The edit as a phrase."""
+        return f"open {self.name} ({self.category or 'no category'})"
+
+
+class MovePlace(Edit):
+    """A place moves, with its whole past."""
+
+    subject: ClassVar[Subject] = "city"
+    kind: Literal["move_place"] = "move_place"
+    location_id: Identifier
+    longitude: Longitude
+    latitude: Latitude
+
+    def describe(self) -> str:
+        """The edit as a phrase."""
+        return f"move {self.location_id} to {self.latitude:.5f}, {self.longitude:.5f}"
+
+
+class ClosePlace(Edit):
+    """A place closes: no one can go there; what people did there in the past stays."""
+
+    subject: ClassVar[Subject] = "city"
+    kind: Literal["close_place"] = "close_place"
+    location_id: Identifier
+
+    def describe(self) -> str:
+        """The edit as a phrase."""
+        return f"close {self.location_id}"
+
+
+class RetagPlace(Edit):
+    """A place gets another category."""
+
+    subject: ClassVar[Subject] = "city"
+    kind: Literal["retag_place"] = "retag_place"
+    location_id: Identifier
+    category: str = Field(max_length=200)
+
+    def describe(self) -> str:
+        """The edit as a phrase."""
+        return f"make {self.location_id} a {self.category}"
+
+
+class ChangeMoment(Edit):
+    """The question is asked at another local hour or weekday."""
+
+    subject: ClassVar[Subject] = "query"
+    kind: Literal["change_moment"] = "change_moment"
+    hour: int | None = Field(None, ge=0, le=23, description="Local hour of the last visit.")
+    weekday: int | None = Field(None, ge=0, le=6, description="Local weekday of the last visit, 0 is Monday.")
+
+    def describe(self) -> str:
+        """The edit as a phrase."""
+        days = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+        parts = [
+            f"at {self.hour:02d} h" if self.hour is not None else "",
+            f"on {days[self.weekday]}" if self.weekday is not None else "",
+        ]
+        return "ask " + (" ".join(part for part in parts if part) or "at the same moment")
+
+
+class ChangeUser(Edit):
+    """The same history, but of another person, or of one nobody knows."""
+
+    subject: ClassVar[Subject] = "query"
+    kind: Literal["change_user"] = "change_user"
+    user_id: str | None = Field(None, max_length=200, description="None is a person nobody knows.")
+
+    def describe(self) -> str:
+        """The edit as a phrase."""
+        return f"ask as user {self.user_id}" if self.user_id is not None else "ask as a person nobody knows"
+
+
+class HideVisits(Edit):
+    """Visits of the history the model may not see."""
+
+    subject: ClassVar[Subject] = "query"
+    kind: Literal["hide_visits"] = "hide_visits"
+    steps: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        min_length=1, description="Positions in the history, 0 is the oldest visit."
+    )
+
+    def describe(self) -> str:
+        """The edit as a phrase."""
+        return f"hide visit {', '.join(str(step + 1) for step in self.steps)}"
+
+
+class KeepLast(Edit):
+    """Only the latest visits of the history are known; 1 is a cold start."""
+
+    subject: ClassVar[Subject] = "query"
+    kind: Literal["keep_last"] = "keep_last"
+    visits: int = Field(ge=1, le=10_000)
+
+    def describe(self) -> str:
+        """The edit as a phrase."""
+        return f"keep only the last {self.visits} visit{'s' if self.visits > 1 else ''}"
+
+
+class ShuffleVisits(Edit):
+    """The places of the history change their order among the times; the latest visit stays."""
+
+    subject: ClassVar[Subject] = "query"
+    kind: Literal["shuffle_visits"] = "shuffle_visits"
+    seed: int = Field(0, ge=0)
+
+    def describe(self) -> str:
+        """The edit as a phrase."""
+        return "shuffle the order of the visits"
+
+
+class OverrideProbe(Edit):
+    """What passes through a probe of the model is replaced."""
+
+    subject: ClassVar[Subject] = "mechanism"
+    kind: Literal["override_probe"] = "override_probe"
+    probe: Identifier
+    action: str = Field(max_length=40, description="One of the actions that fit the probe's kind.")
+    index: int | None = Field(
+        None, ge=0, description="Position on the last axis (an expert, a component), where the action needs one."
+    )
+    amount: float | None = Field(None, description="Strength, where the action needs one.")
+
+    def describe(self) -> str:
+        """The edit as a phrase."""
+        index = f" {self.index}" if self.index is not None else ""
+        amount = f" at {self.amount:g}" if self.amount is not None else ""
+        return f"{self.action} {self.probe}{index}{amount}"
+
+
+CITY_EDITS = (AddPlace, MovePlace, ClosePlace, RetagPlace)
+QUERY_EDITS = (ChangeMoment, ChangeUser, HideVisits, KeepLast, ShuffleVisits)
+CityEdit = AddPlace | MovePlace | ClosePlace | RetagPlace
+QueryEdit = ChangeMoment | ChangeUser | HideVisits | KeepLast | ShuffleVisits
+AnyEdit = Annotated[
+    AddPlace
+    | MovePlace
+    | ClosePlace
+    | RetagPlace
+    | ChangeMoment
+    | ChangeUser
+    | HideVisits
+    | KeepLast
+    | ShuffleVisits
+    | OverrideProbe,
+    Field(discriminator="kind"),
+]

@@ -1,0 +1,99 @@
+"""Overrides of a mechanism: what may be done to a probe of each kind."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from engine.errors import ScenarioError
+from engine.probes import Kind, Probe
+from engine.scenarios.edits import OverrideProbe
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something that can be done to what passes through a probe."""
+
+    name: str
+    meaning: str
+    needs_index: bool = False
+    amount: tuple[float, float, float] | None = None  # lowest, default, highest
+
+
+_ZERO = Action("silence all", "replaced by zeros: the mechanism says nothing")
+_SCALE = Action("scale", "multiplied by the amount", amount=(0.0, 1.0, 3.0))
+
+ACTIONS: dict[Kind, tuple[Action, ...]] = {
+    "attention": (
+        Action("flatten", "every visit that could be looked at gets the same weight"),
+        Action("sharpen", "only the most attended visit counts"),
+    ),
+    "gate": (Action("force", "set to the amount for everyone", amount=(0.0, 0.5, 1.0)),),
+    "embedding": (_ZERO, _SCALE, Action("average", "everyone gets the mean of the batch: differences are gone")),
+    "routing": (
+        Action("silence", "this one is never asked; the others share its weight", needs_index=True),
+        Action("force", "only this one is asked", needs_index=True),
+        Action("dose", "this one gets the amount, the others share the rest", needs_index=True, amount=(0.0, 0.5, 1.0)),
+        Action("flatten", "all are asked alike"),
+    ),
+    "similarity": (_ZERO, _SCALE),
+    "curve": (_SCALE,),
+    "graph": (Action("flatten", "every neighbour gets the same weight"), _ZERO),
+    "token path": (),
+}
+
+
+def build_override(edit: OverrideProbe, probe: Probe) -> Callable[[Tensor], Tensor]:
+    """The function that an override edit puts into a probe.
+
+    Raises:
+        ScenarioError: If the action does not fit the probe's kind, or lacks its index or amount.
+    """
+    offered = {action.name: action for action in ACTIONS[probe.kind]}
+    if edit.action not in offered:
+        raise ScenarioError(
+            f"`{edit.action}` cannot be done to `{edit.probe}`, which is {probe.kind}; choose {', '.join(offered) or 'nothing'}."
+        )
+    action = offered[edit.action]
+    if action.needs_index and edit.index is None:
+        raise ScenarioError(f"`{edit.action}` on `{edit.probe}` needs an index on the axis `{probe.axes[-1]}`.")
+    lowest, default, highest = action.amount or (0.0, 0.0, 0.0)
+    amount = default if edit.amount is None else edit.amount
+    if action.amount and not lowest <= amount <= highest:
+        raise ScenarioError(f"`{edit.action}` on `{edit.probe}` takes an amount from {lowest:g} to {highest:g}, not {amount:g}.")
+    return lambda value: _change(value, edit.action, edit.index, amount, edit.probe)
+
+
+def _change(value: Tensor, action: str, index: int | None, amount: float, probe: str) -> Tensor:
+    if index is not None and index >= value.shape[-1]:
+        raise ScenarioError(f"`{probe}` has {value.shape[-1]} entries on its last axis; there is none with index {index}.")
+    chosen = torch.zeros_like(value)
+    if index is not None:
+        chosen[..., index] = 1.0
+    match action:
+        case "silence all":
+            return torch.zeros_like(value)
+        case "scale":
+            return value * amount
+        case "average":
+            return value.mean(dim=0, keepdim=True).expand_as(value).clone()
+        case "flatten":
+            allowed = (value > 0).to(value.dtype)
+            return allowed / allowed.sum(dim=-1, keepdim=True).clamp_min(1.0)
+        case "sharpen":
+            return torch.zeros_like(value).scatter(-1, value.argmax(dim=-1, keepdim=True), 1.0) * (value.sum(-1, keepdim=True) > 0)
+        case "silence":
+            return _renormalised(value * (1 - chosen))
+        case "dose":
+            return chosen * amount + _renormalised(value * (1 - chosen)) * (1 - amount)
+        case "force" if index is None:
+            return torch.full_like(value, amount)
+        case "force":
+            return chosen
+    raise ScenarioError(f"`{action}` on `{probe}` is declared but not built.")
+
+
+def _renormalised(weights: Tensor) -> Tensor:
+    total = weights.sum(dim=-1, keepdim=True)
+    return torch.where(total > 0, weights / total.clamp_min(1e-12), weights)
