@@ -152,6 +152,7 @@ class ReadContext:
         limit_rows: Read only that many rows (inspection of big files); None reads all.
         now: Times after it are in the future; a parameter so that a reading can be repeated.
         report: Told what is being done and the share done, 0 to 1.
+        tables: What the files read before this one gave, by table; see `Reader.reads_after`.
     """
 
     folder: Path
@@ -159,6 +160,7 @@ class ReadContext:
     limit_rows: int | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     report: Callable[[str, float], None] = lambda message, share: None
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
 
 
 @dataclass
@@ -196,6 +198,9 @@ class Reader(ABC):
     tables: ClassVar[tuple[str, ...]]
     fields: ClassVar[tuple[FieldSpec, ...]] = ()
     options: ClassVar[tuple[OptionSpec, ...]] = ()
+    reads_after: ClassVar[tuple[str, ...]] = ()
+    """Tables of other files this reader wants to see in `ReadContext.tables`: flows and imagery look up their cells. Files of such
+    readers are read last."""
 
     @abstractmethod
     def recognise(self, file: SniffedFile) -> float:
