@@ -40,6 +40,11 @@ class Probe(nn.Module):
         """Whether someone listens; a model may compute what it would otherwise skip (attention weights)."""
         return self._watcher is not None or self._override is not None
 
+    @property
+    def is_overridden(self) -> bool:
+        """Whether something will be put in the value's place; a model must then compute with what comes out of the probe."""
+        return self._override is not None
+
     def forward(self, value: Tensor) -> Tensor:
         """The value itself, or what an override makes of it."""
         if self._override is not None:
