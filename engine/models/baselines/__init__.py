@@ -1,1 +1,61 @@
-"""Honest baselines with the same prediction contract as the models."""
+"""Predictors without a network, the floor under every leaderboard: a model that does not beat them has learnt nothing.
+
+Each is fitted on the training part of a visit log alone and fulfils the `Predictor` protocol. `BASELINES` lists them by name.
+"""
+
+from collections.abc import Callable, Iterable
+from importlib import import_module
+
+from engine.city.samples import VisitLog
+from engine.errors import ConfigError
+from engine.models.base import Predictor, Report
+
+Factory = Callable[[VisitLog, int], Predictor]
+
+
+def _factory(module: str, maker: str) -> Factory:
+    def make(log: VisitLog, seed: int = 0) -> Predictor:
+        predictor: Predictor = getattr(import_module(f"engine.models.baselines.{module}"), maker)(log, seed)
+        return predictor
+
+    make.__name__ = maker
+    return make
+
+
+BASELINES: dict[str, Factory] = {
+    "last_place": _factory("window", "last_place"),
+    "window_frequency": _factory("window", "window_frequency"),
+    "recency_weighted": _factory("window", "recency_weighted"),
+    "window_markov": _factory("window", "window_markov"),
+    "user_frequency": _factory("frequency", "user_frequency"),
+    "user_and_window_frequency": _factory("frequency", "user_and_window_frequency"),
+    "popularity": _factory("frequency", "popularity"),
+}
+TRAINING_FREE = ("last_place", "window_frequency", "recency_weighted", "window_markov")
+"""Baselines that learn nothing; they look at the sample's own window only."""
+
+
+def fit_baselines(
+    log: VisitLog, seed: int = 0, names: Iterable[str] | None = None, report: Report | None = None
+) -> list[Predictor]:
+    """Fits baselines on the training part of a log.
+
+    Args:
+        log: The visits; only `log.training()` is looked at.
+        seed: Draws of the baselines that draw (skip-gram).
+        names: Keys of `BASELINES`; all by default.
+        report: Told which one is being fitted.
+
+    Raises:
+        ConfigError: If a name is unknown.
+    """
+    wanted = list(BASELINES if names is None else names)
+    unknown = [name for name in wanted if name not in BASELINES]
+    if unknown:
+        raise ConfigError(f"There is no baseline {', '.join(map(repr, unknown))}; choose from {', '.join(BASELINES)}.")
+    predictors = []
+    for done, name in enumerate(wanted):
+        if report:
+            report(f"Fitting baseline {name}", done / len(wanted))
+        predictors.append(BASELINES[name](log, seed))
+    return predictors
