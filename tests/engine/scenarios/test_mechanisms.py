@@ -1,0 +1,52 @@
+"""What an override makes of the weights that pass through a probe."""
+
+import pytest
+import torch
+
+from engine.errors import ScenarioError
+from engine.probes import Probe
+from engine.scenarios.edits import OverrideProbe
+from engine.scenarios.mechanisms import build_override
+
+ROUTING = Probe("routing", ("sample", "expert"), "who is asked")
+WEIGHTS = torch.tensor([[0.5, 0.3, 0.2], [0.0, 1.0, 0.0]])
+
+
+def change(action: str, probe: Probe = ROUTING, **settings) -> torch.Tensor:
+    return build_override(OverrideProbe(probe="routing", action=action, **settings), probe)(WEIGHTS)
+
+
+def test_a_silenced_expert_leaves_its_weight_to_the_others() -> None:
+    assert torch.allclose(change("silence", index=0), torch.tensor([[0.0, 0.6, 0.4], [0.0, 1.0, 0.0]]))
+
+
+def test_a_forced_expert_is_the_only_one() -> None:
+    assert torch.equal(change("force", index=2), torch.tensor([[0.0, 0.0, 1.0], [0.0, 0.0, 1.0]]))
+
+
+def test_a_dose_keeps_rows_at_one() -> None:
+    dosed = change("dose", index=2, amount=0.6)
+    assert torch.allclose(dosed[:, 2], torch.tensor([0.6, 0.6])) and torch.allclose(dosed.sum(-1), torch.ones(2))
+
+
+def test_flat_attention_keeps_to_what_could_be_looked_at() -> None:
+    probe = Probe("attention", ("sample", "step"), "looked at")
+    assert torch.allclose(change("flatten", probe), torch.tensor([[1 / 3, 1 / 3, 1 / 3], [0.0, 1.0, 0.0]]))
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        ({"action": "explode"}, "cannot be done"),
+        ({"action": "silence"}, "needs an index"),
+        ({"action": "dose", "index": 0, "amount": 3.0}, "amount from 0 to 1"),
+    ],
+)
+def test_an_override_that_does_not_fit_says_why(edit: dict, words: str) -> None:
+    with pytest.raises(ScenarioError, match=words):
+        build_override(OverrideProbe(probe="routing", **edit), ROUTING)
+
+
+def test_an_expert_that_is_not_there_is_named() -> None:
+    with pytest.raises(ScenarioError, match="none with index 7"):
+        change("silence", index=7)
