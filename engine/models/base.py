@@ -161,6 +161,25 @@ class Warned:
     meaning: str
 
 
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """Vectors a model learned for things an analyst knows.
+
+    Attributes:
+        title: Name on screen.
+        subject: What a row is: `location`, `user`, `cell`, `hour`, ...
+        ids: (row,) ids of that subject, in the order of `vectors`.
+        vectors: (row, component) float32.
+        meaning: One sentence: what the vectors are made of.
+    """
+
+    title: str
+    subject: str
+    ids: np.ndarray
+    vectors: np.ndarray
+    meaning: str
+
+
 @dataclass(frozen=True)
 class Effect:
     """What an edit needs before this model can answer to it."""
@@ -229,6 +248,18 @@ class MobilityModel(nn.Module, ABC):
         Kinds left out need a forward pass. "nothing" says that the edit cannot matter to this model, and why.
         """
         return {}
+
+    def embeddings(self, places: Places) -> dict[str, Embedding]:
+        """The embeddings the model declares, by name; those of locations are in the order of `places`."""
+        return {}
+
+    def encode_points(self, x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+        """(point, component) unit vectors of any positions (metres in the city's CRS); None if the model has no such field."""
+        return None
+
+    def encode_texts(self, texts: list[str]) -> np.ndarray | None:
+        """(text, component) unit vectors in the space of `encode_points`; None if the model reads no text."""
+        return None
 
     def diagnose(self, data: Data) -> list[Warned]:
         """Failure detectors, run once after training and saved with the run."""
