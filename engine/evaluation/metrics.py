@@ -1,8 +1,8 @@
 """How good answers are: ranking metrics, F1 and distance, each with its n and an interval that respects who the samples belong to.
 
-Intervals are percentile bootstrap intervals over *users*: people are drawn with replacement and bring all their samples along. The
-samples of one person resemble each other, so resampling them one by one would claim more certainty than there is. Draws come from the
-seed alone and are the same for every predictor on the same samples, which is what makes differences paired.
+Intervals are percentile bootstrap intervals over *users*: people are drawn with replacement and bring all their samples along.
+The samples of one person resemble each other, so resampling them one by one would claim more certainty than there is. Draws come
+from the seed alone and are the same for every predictor on the same samples, which is what makes differences paired.
 """
 
 from collections.abc import Callable
@@ -84,7 +84,7 @@ class Estimate:
 
 
 def contributions(answers: Answers) -> np.ndarray:
-    """What each sample adds to the averaged metrics: (sample, metric) float64 in the order of `AVERAGED`; NaN where it adds nothing."""
+    """What each sample adds to the averaged metrics: (sample, metric) float64, columns as `AVERAGED`; NaN where it adds nothing."""
     rank = answers.rank
     columns: dict[str, np.ndarray] = {f"acc@{k}": (rank <= k).astype(float) for k in (1, 5, 10, 20)}
     columns["mrr"] = 1 / rank

@@ -1,4 +1,4 @@
-"""What a predictor answered: the rank of the truth and the top of its list, sample by sample. Full score matrices are never kept."""
+"""What a predictor answered: the rank of the truth and the top of its list. Full score matrices are never kept."""
 
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -77,7 +77,7 @@ class Answers:
                 "user_id": pd.Series(self.user, dtype="str"),
                 "started_at": pd.Series(self.started_at).dt.tz_localize("UTC"),
                 "step": self.step,
-                "split": pd.Categorical.from_codes(self.part, categories=PARTS).astype("str"),
+                "split": pd.Series(np.array(PARTS, object)[self.part], dtype="str"),
                 "true_id": self.truth,
                 "true_rank": pd.array(np.where(np.isfinite(self.rank), self.rank, np.nan), dtype="Int32"),
                 "true_prob": self.truth_probability,

@@ -30,6 +30,9 @@ BASELINES: dict[str, Factory] = {
     "user_frequency": _factory("frequency", "user_frequency"),
     "user_and_window_frequency": _factory("frequency", "user_and_window_frequency"),
     "popularity": _factory("frequency", "popularity"),
+    "ngram_markov": _factory("markov", "ngram_markov"),
+    "user_markov": _factory("markov", "user_markov"),
+    "skip_gram": _factory("skip_gram", "skip_gram"),
 }
 TRAINING_FREE = ("last_place", "window_frequency", "recency_weighted", "window_markov")
 """Baselines that learn nothing; they look at the sample's own window only."""

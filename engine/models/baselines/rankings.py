@@ -55,7 +55,9 @@ def write_rankings(
 
     Args:
         shape: (sample, location) of the result.
-        sample, location, score: (entry,) one per place that can be answered; scores are positive.
+        sample: (entry,) sample of each place that can be answered.
+        location: (entry,) the place.
+        score: (entry,) positive.
         tie: (entry,) among equal scores the larger comes first.
         otherwise: (location,) log-probabilities for samples without any entry.
 
