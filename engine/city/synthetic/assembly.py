@@ -11,13 +11,17 @@ import shapely
 
 from engine.city.city import City, utm_crs
 from engine.city.data_card import DataCard
-from engine.city.schema import WGS84
+from engine.city.schema import HOURS, WGS84
 from engine.city.synthetic.buildings import Buildings, raise_buildings
 from engine.city.synthetic.categories import CATEGORIES
-from engine.city.synthetic.layout import Layout, lay_out
+from engine.city.synthetic.cells import Cells, cut_cells
+from engine.city.synthetic.flows import DAY_TYPES, Flows, make_flows
+from engine.city.synthetic.layout import FUNCTIONS, Layout, lay_out
 from engine.city.synthetic.people import ROLES, Person, settle_people
 from engine.city.synthetic.places import Places, describe, found_places
 from engine.city.synthetic.plan import CELL_M, make_plan
+from engine.city.synthetic.street_views import choose_viewpoints, shoot
+from engine.city.synthetic.tiles import cut_tiles, paint_heights, paint_satellite
 from engine.city.synthetic.visits import Visits, make_visits
 from engine.city.synthetic.weather import Weather, make_weather
 
@@ -88,14 +92,27 @@ def synthesise(
     people = settle_people(layout, places, rng["people"])
     say("Following people through their days", 0.22)
     visits = make_visits(layout, places, people, weather, rng["visits"])
-    say("Writing tables", 0.6)
+    say("Counting trips between cells", 0.5)
+    cells = cut_cells(layout)
+    flows = make_flows(layout, buildings, cells, rng["flows"])
     ground = Ground()
-    tables = _tables(layout, buildings, places, people, weather, visits, ground)
+    tables: dict[str, pd.DataFrame] = {
+        **_map_tables(layout, buildings, places, cells, ground),
+        **_mobility_tables(layout, places, people, visits, ground),
+        **_flow_tables(flows, cells),
+        "weather": _weather(weather),
+        "truth": _truth(layout, places, people, visits, cells),
+    }
+    media: dict[str, bytes] = {}
+    if size in ("tiny", "demo") if images is None else images:
+        tables |= _render(layout, buildings, cells, ground, rng["images"], media, say)
+    say("Writing tables", 0.9)
     city = City.build(
         name or NAME,
         tables,
         time_zone=TIME_ZONE,
         metric_crs=ground.crs,
+        media=media,
         data_card=DataCard(
             assumptions=[
                 "This city is generated. Its people, places, streets, flows and weather are invented; their truth is known."
@@ -107,22 +124,77 @@ def synthesise(
     return city
 
 
-def _tables(
-    layout: Layout, buildings: Buildings, places: Places, people: list[Person], weather: Weather, visits: Visits, ground: Ground
-) -> dict[str, pd.DataFrame]:
-    cells = _cells(layout, ground)
-    location_ids = np.full(len(places.x), "", dtype=object)
-    kept = np.flatnonzero(places.visitable)
-    location_ids[kept] = [f"loc-{number:0{len(str(len(kept)))}d}" for number in range(1, len(kept) + 1)]
+def _map_tables(layout: Layout, buildings: Buildings, places: Places, cells: Cells, ground: Ground) -> dict[str, pd.DataFrame]:
     return {
-        "visits": _visits(visits, location_ids, people),
-        "locations": _locations(layout, places, kept, location_ids, ground),
         "pois": _pois(places, ground),
         "buildings": gpd.GeoDataFrame({"height_m": buildings.height_m}, geometry=ground.degrees(buildings.footprint), crs=WGS84),
-        "cells": cells,
+        "cells": _cells(layout, cells, ground),
         "boundary": _boundary(layout, ground),
-        "weather": _weather(weather),
-        "truth": _truth(layout, places, kept, location_ids, people, visits, cells),
+    }
+
+
+def _mobility_tables(
+    layout: Layout, places: Places, people: list[Person], visits: Visits, ground: Ground
+) -> dict[str, pd.DataFrame]:
+    location_ids = _location_ids(places)
+    return {
+        "visits": _visits(visits, location_ids, people),
+        "locations": _locations(layout, places, location_ids, ground),
+    }
+
+
+def _location_ids(places: Places) -> np.ndarray:
+    """(place,) ids of the visitable places, empty for the others."""
+    ids = np.full(len(places.x), "", dtype=object)
+    kept = np.flatnonzero(places.visitable)
+    ids[kept] = [f"loc-{number:0{len(str(len(kept)))}d}" for number in range(1, len(kept) + 1)]
+    return ids
+
+
+def _flow_tables(flows: Flows, cells: Cells) -> dict[str, pd.DataFrame]:
+    def table(values: np.ndarray) -> pd.DataFrame:
+        by_type = dict(zip(DAY_TYPES, np.round(values, 3), strict=True))
+        by_type = {"all": np.round((5 * by_type["weekday"] + 2 * by_type["weekend"]) / 7, 3), **by_type}
+        parts = [
+            pd.DataFrame({"cell_id": cells.ids, "day_type": day_type, **dict(zip(HOURS, curve.T, strict=True))})
+            for day_type, curve in by_type.items()
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    return {"outflow": table(flows.outflow), "inflow": table(flows.inflow)}
+
+
+def _render(
+    layout: Layout,
+    buildings: Buildings,
+    cells: Cells,
+    ground: Ground,
+    rng: np.random.Generator,
+    media: dict[str, bytes],
+    say: Report,
+) -> dict[str, pd.DataFrame]:
+    """The image tables; the pictures go to `media`."""
+    say("Painting the city from above", 0.55)
+    rows: list[tuple[str, str, str]] = []
+    pictures = {
+        "satellite": paint_satellite(layout, buildings, pocket_parks(layout), rng),
+        "height": paint_heights(layout, buildings),
+    }
+    for (modality, picture), ending in zip(pictures.items(), ("jpg", "png"), strict=True):
+        for cell_id, tile in zip(cells.ids, cut_tiles(picture, cells), strict=True):
+            path = f"media/{modality}/{cell_id}.{ending}"
+            media[path] = tile
+            rows.append((cell_id, modality, path))
+    say("Taking street views", 0.7)
+    views = choose_viewpoints(layout, cells, rng)
+    paths = [f"media/street/{number:05d}.jpg" for number in range(1, len(views.x) + 1)]
+    media |= dict(zip(paths, shoot(layout, buildings, views, rng), strict=True))
+    subject_id, modality_, path_ = zip(*rows, strict=True)
+    return {
+        "imagery": pd.DataFrame({"subject": "cell", "subject_id": subject_id, "modality": modality_, "path": path_}),
+        "street_views": gpd.GeoDataFrame(
+            {"path": paths, "heading": views.heading}, geometry=ground.degrees(shapely.points(views.x, views.y)), crs=WGS84
+        ),
     }
 
 
@@ -152,7 +224,8 @@ def _visits(visits: Visits, location_ids: np.ndarray, people: list[Person]) -> p
     )
 
 
-def _locations(layout: Layout, places: Places, kept: np.ndarray, ids: np.ndarray, ground: Ground) -> gpd.GeoDataFrame:
+def _locations(layout: Layout, places: Places, ids: np.ndarray, ground: Ground) -> gpd.GeoDataFrame:
+    kept = np.flatnonzero(places.visitable)
     category = [CATEGORIES[index] for index in places.category[kept]]
     return gpd.GeoDataFrame(
         {
@@ -185,15 +258,15 @@ def _pois(places: Places, ground: Ground) -> gpd.GeoDataFrame:
     )
 
 
-def _cells(layout: Layout, ground: Ground) -> gpd.GeoDataFrame:
-    count = layout.plan.cells  # rows are counted from the north, as in grid.py
-    row, col = (part.ravel() for part in np.meshgrid(np.arange(count), np.arange(count), indexing="ij"))
-    west, south = col * CELL_M, (count - 1 - row) * CELL_M
-    zone = layout.zone_at(west + CELL_M / 2, south + CELL_M / 2)
-    district = [layout.district_names[layout.zones[index].district] if index >= 0 else "Open Water" for index in zone]
+def _cells(layout: Layout, cells: Cells, ground: Ground) -> gpd.GeoDataFrame:
     return gpd.GeoDataFrame(
-        {"cell_id": [f"r{r:03d}c{c:03d}" for r, c in zip(row, col, strict=True)], "row": row, "col": col, "district": district},
-        geometry=ground.degrees(shapely.box(west, south, west + CELL_M, south + CELL_M), digits=7),
+        {
+            "cell_id": cells.ids,
+            "row": cells.row,
+            "col": cells.col,
+            "district": [layout.district_names[district] for district in cells.district],
+        },
+        geometry=ground.degrees(shapely.box(cells.west, cells.south, cells.west + CELL_M, cells.south + CELL_M), digits=7),
         crs=WGS84,
     )
 
@@ -240,17 +313,8 @@ def _weather(weather: Weather) -> pd.DataFrame:
     )
 
 
-def _truth(
-    layout: Layout,
-    places: Places,
-    kept: np.ndarray,
-    ids: np.ndarray,
-    people: list[Person],
-    visits: Visits,
-    cells: gpd.GeoDataFrame,
-) -> pd.DataFrame:
-    west, south = cells["col"].to_numpy() * CELL_M, (layout.plan.cells - 1 - cells["row"].to_numpy()) * CELL_M
-    zone = layout.zone_at(west + CELL_M / 2, south + CELL_M / 2)
+def _truth(layout: Layout, places: Places, people: list[Person], visits: Visits, cells: Cells) -> pd.DataFrame:
+    kept = np.flatnonzero(places.visitable)
     opens = places.opens_day[kept]
     opened = pd.Series(pd.Timestamp(FIRST_DAY) + pd.to_timedelta(opens, unit="D")).where(pd.Series(opens > 0))
     parts = [
@@ -258,14 +322,14 @@ def _truth(
         pd.DataFrame(
             {
                 "subject": "cell",
-                "subject_id": cells["cell_id"],
-                "zone_function": [layout.zones[index].function if index >= 0 else "water" for index in zone],
+                "subject_id": cells.ids,
+                "zone_function": [FUNCTIONS[function] for function in cells.function],
             }
         ),
         pd.DataFrame(
             {
                 "subject": "location",
-                "subject_id": ids[kept],
+                "subject_id": _location_ids(places)[kept],
                 "zone_function": [layout.zones[index].function for index in places.zone[kept]],
                 "opened_on": opened,
             }

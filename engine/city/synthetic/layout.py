@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import shapely
+from scipy.spatial import cKDTree
 
 from engine.city.synthetic import names
 from engine.city.synthetic.plan import CELL_M, Plan
@@ -161,7 +162,7 @@ def _draw_zones(
     points = drawn[kept & shapely.contains_xy(land, drawn[:, 0], drawn[:, 1])]
     seeds = points[rng.choice(len(points), plan.zones, replace=False)]
     for _ in range(6):  # Lloyd: evens the zones out where people are
-        nearest = ((points[:, None] - seeds[None]) ** 2).sum(-1).argmin(1) if len(seeds) < 400 else _nearest(points, seeds)
+        nearest = cKDTree(seeds).query(points)[1]
         count = np.bincount(nearest, minlength=len(seeds))
         moved = np.column_stack([np.bincount(nearest, points[:, axis], len(seeds)) for axis in (0, 1)])
         seeds = np.where(count[:, None] > 0, moved / np.maximum(count, 1)[:, None], seeds)
@@ -172,12 +173,6 @@ def _draw_zones(
     outlines = shapely.intersection(pieces[piece_of], land)
     keep = shapely.area(outlines) > 0.1 * (extent**2 / plan.zones) * 0.2
     return seeds[keep], list(outlines[keep])
-
-
-def _nearest(points: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    from scipy.spatial import cKDTree
-
-    return cKDTree(seeds).query(points)[1]
 
 
 def _group(seeds: np.ndarray, count: int, centre: tuple[float, float], rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -310,7 +310,7 @@ def settle_people(layout: Layout, places: Places, rng: np.random.Generator) -> l
                 base=base,
                 first_day=first,
                 last_day=last,
-                diligence=float(np.clip(rng.beta(6, 3), 0.25, 0.97)),
+                diligence=float(np.clip(rng.beta(9, 2), 0.3, 1.0)),
                 shift_hours=shift,
                 days_off=days_off,
                 gym_days=tuple(int(day) for day in np.sort(rng.choice(7, 3, replace=False))),
