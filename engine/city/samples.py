@@ -153,7 +153,7 @@ class VisitLog:
             part=part[order],
             started_at=instants[order],
             minute=(local.dt.hour * 60 + local.dt.minute).to_numpy(np.int16)[order],
-            weekday=local.dt.weekday.to_numpy(np.int8)[order],
+            weekday=local.dt.day_of_week.to_numpy(np.int8)[order],
             day=days.to_numpy(np.int32)[order],
             duration_minutes=duration.astype(np.float32)[order],
             row=order.astype(np.int64),

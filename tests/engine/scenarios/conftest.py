@@ -1,4 +1,4 @@
-"""A town of five places, one person who alternates between two of them, and a predictor that can be worked by hand."""
+"""A town of five places, two people who alternate between two of them, and a predictor that can be worked by hand."""
 
 import geopandas as gpd
 import numpy as np
@@ -26,7 +26,7 @@ class CountsInWindow:
 
 @pytest.fixture
 def town() -> City:
-    """Places a..e stand 0.01° apart; `p` is at a in the morning and b in the evening, with c each Sunday, for 60 days."""
+    """Places a..e stand 0.01° apart. For 60 days `p` is at a, then b (and c on Sundays); `q` at a, then d."""
     ids = list("abcde")
     locations = gpd.GeoDataFrame(
         {"location_id": ids, "category": ["Home", "Office", "Park", "Office", "Bar"], "name": [name.upper() for name in ids]},
@@ -41,6 +41,8 @@ def town() -> City:
         rows.append(("p", "b", morning + pd.Timedelta(hours=18)))
         if morning.weekday() == 6:
             rows.append(("p", "c", morning + pd.Timedelta(hours=21)))
+        rows.append(("q", "a", morning + pd.Timedelta(hours=9)))
+        rows.append(("q", "d", morning + pd.Timedelta(hours=19)))
     visits = pd.DataFrame(rows, columns=["user_id", "location_id", "started_at"])
     visits["started_at"] = visits["started_at"].dt.tz_convert("UTC")
     return City.build("Town", {"visits": visits, "locations": locations}, time_zone="Europe/Berlin")
