@@ -94,7 +94,11 @@ def _local_crs(cells: gpd.GeoDataFrame) -> pyproj.CRS:
     coordinates = np.radians(shapely.get_coordinates(cells.geometry))
     cosine = np.cos(coordinates[:, 1])
     middle = np.array(
-        [np.mean(cosine * np.cos(coordinates[:, 0])), np.mean(cosine * np.sin(coordinates[:, 0])), np.mean(np.sin(coordinates[:, 1]))]
+        [
+            np.mean(cosine * np.cos(coordinates[:, 0])),
+            np.mean(cosine * np.sin(coordinates[:, 0])),
+            np.mean(np.sin(coordinates[:, 1])),
+        ]
     )
     longitude = float(np.degrees(np.arctan2(middle[1], middle[0])))
     latitude = float(np.degrees(np.arctan2(middle[2], np.hypot(middle[0], middle[1]))))

@@ -48,7 +48,8 @@ def square_grid(city: City, size_m: float = 500, budget: int = CELL_BUDGET) -> g
     cols, rows = last_col - first_col + 1, last_row - first_row + 1
     if cols * rows > budget:
         raise CityError(
-            f"City `{city.name}` spans {(east - west) / 1000:,.0f} km by {(north - south) / 1000:,.0f} km: cells of {size_m:,.0f} m "
+            f"City `{city.name}` spans {(east - west) / 1000:,.0f} km by {(north - south) / 1000:,.0f} km: "
+            f"cells of {size_m:,.0f} m "
             f"would be {cols * rows:,}, more than {budget:,}. Choose larger cells, or remove places that lie far outside the city."
         )
     row, col = (axis.ravel() for axis in np.mgrid[0:rows, 0:cols])
@@ -130,8 +131,8 @@ def _extent_m(city: City) -> tuple[float, float, float, float]:
         if not np.isfinite(projected).all():
             wrong = coordinates[~np.isfinite(projected).all(axis=1)][0]
             raise CityError(
-                f"City `{city.name}`: a position in {table} at longitude {wrong[0]:.4f}, latitude {wrong[1]:.4f} cannot be expressed "
-                f"in {city.metric_crs}. Remove places that lie far outside the city."
+                f"City `{city.name}`: a position in {table} at longitude {wrong[0]:.4f}, latitude {wrong[1]:.4f} "
+                f"cannot be expressed in {city.metric_crs}. Remove places that lie far outside the city."
             )
         lows.append(projected.min(axis=0))
         highs.append(projected.max(axis=0))

@@ -1,8 +1,9 @@
 """One reader per file format, each recognised by content. A new format is a new file here and one line in `_READERS`."""
 
 from engine.city.readers.base import Reader
+from engine.city.readers.vector import VectorReader
 
-_READERS: tuple[Reader, ...] = ()
+_READERS: tuple[Reader, ...] = (VectorReader(),)
 
 READERS: dict[str, Reader] = {reader.name: reader for reader in _READERS}
 """All readers by name. Where two are equally sure of a file, the earlier one is proposed."""
