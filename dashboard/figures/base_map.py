@@ -466,6 +466,13 @@ def _extent(city: City) -> tuple[float, float, float, float]:
     return city.bounds
 
 
+def view_extent_m(city: City) -> tuple[float, float]:
+    """Width and height in metres of what a city's view shows."""
+    west, south, east, north = _extent(city)
+    x, y = project(city, np.array([west, east]), np.array([south, north]))
+    return max(float(x[1] - x[0]), 1.0), max(float(y[1] - y[0]), 1.0)
+
+
 def _attribution(city: City) -> str:
     files = [card.file for card in city.info.data_card.files]
     if files:
