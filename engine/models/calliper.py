@@ -1,0 +1,476 @@
+"""CaLLiPer: inductive spatial-semantic location embeddings for predicting where people go next.
+
+What the paper claims ("Into the Unknown", arXiv 2506.14070; CaLLiPer, Wang et al. 2024): a location encoder, pre-trained by
+aligning coordinates with the texts of points of interest, gives every point of a city a vector. A sequence model on top of these
+frozen vectors predicts the next location, and keeps working when histories hold places nobody visited in training.
+
+What is built: the location encoder (grid code and residual network), its contrastive pre-training, the MHSA predictor, both as
+two stages of one training; a closed head as published; preset `paper` follows the released code.
+
+Where we differ, and why:
+- Coordinates are metres around the training centre, not degrees: with the published scales in degrees, places 100 m apart are
+  almost the same input. Places of one text are right answers to each other (multi-positive loss); both sides are normalised; the
+  scale is bounded.
+- The published head is a closed list, so an unseen place can never be answered. The inductive head scores any place from its
+  coordinates (and text), so a new one takes part at once. UNK is no class.
+- Preset `recommended` adds, each behind its own switch: a trained residual per known place, the place's text as an input, gaps in
+  time, distance and popularity terms in the head, and a mixture with the places the person knows (`layers/visit_memory.py`).
+- The frozen encoder stays in evaluation mode downstream; the released code leaves its dropout on.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.city.city import City
+from engine.city.samples import Histories, Places, Samples, VisitLog, build_samples
+from engine.errors import ConfigError, RequirementError
+from engine.layers.history_encoder import HistoryEncoder, keep_latest
+from engine.layers.location_encoder import LocationEncoder, TextAlignment
+from engine.layers.position import GridPositions
+from engine.layers.visit_memory import KnownPlaces, Memory, ReturnMixture, recall_places
+from engine.models.base import Data, Embedding, Missing, MobilityModel, ModelConfig, Prediction, Report, Stage, Warned
+from engine.models.calliper_config import CaLLiPerConfig
+from engine.models.calliper_places import PlaceIndex, PlaceView
+from engine.probes import Probe
+
+
+class CaLLiPer(MobilityModel):
+    """Ranks the next location from where and what the visited places are; any place can be a candidate, also a new one."""
+
+    name: ClassVar[str] = "calliper"
+    title: ClassVar[str] = "CaLLiPer"
+    paper: ClassVar[str] = "Wang et al. (2025), Into the Unknown, arXiv:2506.14070"
+    task: ClassVar[Literal["next_location", "grid_flow"]] = "next_location"
+    Config: ClassVar[type[ModelConfig]] = CaLLiPerConfig
+    config: CaLLiPerConfig
+
+    popularity: Tensor
+    text_vectors: Tensor
+    matrix: Tensor
+    memory_start: Tensor
+    memory_place: Tensor
+    memory_minute: Tensor
+    memory_weekday: Tensor
+    memory_day: Tensor
+
+    def __init__(self, config: CaLLiPerConfig, index: PlaceIndex, users: list[str], statistics: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.config, self.index, self.users = config, index, users
+        for key, value in statistics.items():
+            self.register_buffer(key, value)
+        c, width, known = config, config.width, len(index.ids)
+        if c.location_source == "calliper":
+            positions = GridPositions(c.scales, c.smallest_radius, c.largest_radius, c.coordinate_unit)
+            self.location_encoder = LocationEncoder(
+                positions, c.encoder_width, c.encoder_blocks, c.embedding_width, c.encoder_dropout
+            )
+            self.alignment = TextAlignment(self.text_vectors.shape[1], c.embedding_width, c.contrastive_parity)
+        elif c.location_source == "table":
+            self.table = nn.Embedding(known + 1, width)  # row 0: a place nobody saw in training
+        vector = self.matrix.shape[1] if c.location_source == "precomputed" else c.embedding_width
+        self.has_adapter = c.adapter and c.location_source != "table"
+        if self.has_adapter:
+            self.adapt_norm = nn.LayerNorm(vector)
+            self.adapt = nn.Linear(vector, width)
+        if c.place_residual and c.location_source != "table":
+            self.residual = nn.Embedding(known + 1, width, padding_idx=0)
+        if c.place_text:
+            self.read_text = nn.Linear(self.text_vectors.shape[1], width, bias=False)
+        self.history = HistoryEncoder(
+            width, c.heads, c.feed_forward, c.layers, c.dropout, c.attention_dropout, c.norm_first, c.time_parity, c.time_gaps,
+            c.longest_history,
+        )  # fmt: skip
+        if c.user_vector:
+            self.user = nn.Embedding(len(users) + 1, width)  # row 0: a user nobody knows
+        self.widen, self.narrow = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+        self.head_norm = nn.BatchNorm1d(width) if c.head_norm == "batch" else nn.LayerNorm(width)
+        self.dropout = nn.Dropout(c.dropout)
+        if c.head == "closed":
+            self.classify = nn.Linear(width, known)
+        if c.head == "inductive" or c.history_mixture:
+            self.key = nn.Linear(width, width)
+            self.key_norm = nn.LayerNorm(width)
+        if c.head == "inductive":
+            self.ask = nn.Linear(width, width)
+            self.popularity_weight = nn.Parameter(torch.tensor(1.0)) if c.popularity_term else None
+            self.nearness = nn.Linear(width, 3) if c.distance_term else None
+        if c.history_mixture:
+            self.mixture = ReturnMixture(width, 64, c.dropout)
+        self.place_emb = Probe("embedding", ("location", "feature"), "The vector of each place as the sequence model reads it.")
+        self.summary = Probe("embedding", ("sample", "feature"), "What the model made of each history and its user.", paper="§2.2")
+        self.user_emb = Probe("embedding", ("sample", "feature"), "The vector of each sample's user.", paper="§2.2 user embedding")
+        self.head_probability = Probe("curve", ("sample", "location"), "Probability of each place by the head alone.", paper="§2.2")
+        self.return_probability = Probe("curve", ("sample", "location"), "Probability of each known place, given a return.")
+        self._views: dict[int, PlaceView] = {}
+        self._vectors: tuple[Any, Tensor] | None = None
+
+    # ---- building -------------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def requirements(cls, city: City) -> list[Missing]:
+        """Visits and locations; categories make the texts."""
+        missing = []
+        if not city.has("visits", "locations"):
+            missing.append(
+                Missing(
+                    "Visits and their locations are missing:",
+                    "the model learns from where people went.",
+                    "Ingest a check-in or stay table.",
+                )
+            )
+        elif city.table("locations")["category"].fillna("").astype(str).str.strip().nunique() < 2:
+            missing.append(
+                Missing(
+                    "Locations carry fewer than two categories:",
+                    "the location encoder learns from their texts.",
+                    "Map a category column, or choose location vectors `table`.",
+                )
+            )
+        return missing
+
+    @classmethod
+    def build(cls, config: ModelConfig, data: Data, seed: int, report: Report | None = None) -> Self:
+        """An untrained model; vocabulary, popularity, memory and texts come from the training part only.
+
+        Raises:
+            RequirementError: If the training part holds no visits.
+            EncoderError: If the text encoder cannot run.
+            ConfigError: If a matrix of location vectors does not fit.
+        """
+        if not isinstance(config, CaLLiPerConfig):
+            raise ConfigError(f"CaLLiPer needs its own settings, not {type(config).__name__}.")
+        log = samples_of(data).log
+        training = log.training()
+        if not len(training):
+            raise RequirementError("The training part of this split holds no visits. Choose another split.")
+        if report:
+            report("reading texts of places", 0.1)
+        index = PlaceIndex.fit(log.places, log.seen, config, report)
+        users = [str(log.users[user]) for user in np.unique(log.user[training])]
+        row_of_user = {user: row for row, user in enumerate(users)}
+        owner = np.array([row_of_user.get(str(user), -1) for user in log.users])[log.user[training]]
+        code_of_place = index.codes(log.places)
+        order = np.lexsort((training, owner))
+        remembered = training[order]
+        statistics = {
+            "popularity": torch.from_numpy(np.log1p(log.visits_in_training[log.seen]).astype(np.float32)),
+            "text_vectors": torch.from_numpy(index.text_vectors),
+            "matrix": torch.from_numpy(index.matrix),
+            "memory_start": torch.from_numpy(
+                np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(users)))]).astype(np.int64)
+            ),
+            "memory_place": torch.from_numpy((code_of_place[log.location[remembered]] - 1).astype(np.int32)),
+            "memory_minute": torch.from_numpy(log.minute[remembered].astype(np.int16)),
+            "memory_weekday": torch.from_numpy(log.weekday[remembered].astype(np.int8)),
+            "memory_day": torch.from_numpy(log.day[remembered].astype(np.int32)),
+        }
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = cls(config, index, users, statistics)
+            model._initialise()
+        if report:
+            report("model built", 1.0)
+        return model
+
+    def _initialise(self) -> None:
+        published = not self.config.adapter
+        for name, parameter in self.named_parameters():
+            if name.startswith(("location_encoder", "alignment", "mixture")) or parameter.dim() < 2:
+                continue
+            nn.init.xavier_uniform_(parameter)
+            if not published and ("time." in name or name.startswith(("user.", "table."))):
+                nn.init.normal_(parameter, std=self.config.width**-0.5)
+            if not published and name.startswith(("adapt.", "read_text.")):
+                # Inputs are multiplied by sqrt(width) before the sequence model; this keeps all of them at unit scale.
+                with torch.no_grad():
+                    parameter.mul_(self.config.width**-0.5 * (4.0 if name.startswith("read_text") else 1.0))
+        if hasattr(self, "residual"):
+            nn.init.normal_(self.residual.weight, std=0.1 * self.config.width**-0.5)
+            with torch.no_grad():
+                self.residual.weight[0].zero_()
+        if self.config.head == "inductive" and self.nearness is not None:
+            nn.init.zeros_(self.nearness.weight)
+
+    def artefacts(self) -> dict[str, Any]:
+        """Vocabularies, CRS and origin, text encoder and its fingerprint."""
+        return self.index.artefacts() | {"users": self.users}
+
+    # ---- places ---------------------------------------------------------------------------------------------------------
+
+    def view(self, places: Places) -> PlaceView:
+        """How the model sees these places: codes, coordinates, texts. Kept for the last few `Places` objects."""
+        found = self._views.get(id(places))
+        if found is None or found.places is not places:
+            found = self.index.view(places, self.popularity.cpu().numpy(), self.device)
+            while len(self._views) >= 4:
+                self._views.pop(next(iter(self._views)))
+            self._views[id(places)] = found
+        return found
+
+    def location_vectors(self, view: PlaceView) -> Tensor:
+        """(location, feature) frozen vectors, computed once per weight version and `Places`."""
+        if self.config.location_source == "precomputed":
+            return self.matrix[view.matrix_row]
+        key = (id(view), tuple((p.data_ptr(), p._version) for p in self.location_encoder.parameters()))
+        if self._vectors is not None and self._vectors[0] == key and not self.location_encoder.is_probed:
+            return self._vectors[1]
+        was_training = self.location_encoder.training
+        self.location_encoder.eval()
+        with torch.no_grad():
+            vectors = torch.cat([self.location_encoder(part) for part in view.xy.split(65_536)])
+        self.location_encoder.train(was_training)
+        if not self.location_encoder.is_probed:
+            self._vectors = (key, vectors)
+        return vectors
+
+    def _place_vectors(self, view: PlaceView) -> Tensor:
+        """(location, width) what the sequence model reads."""
+        c = self.config
+        if c.location_source == "table":
+            vectors = self.table(view.code)
+        else:
+            vectors = self.location_vectors(view)
+            if self.has_adapter:
+                vectors = self.adapt(self.adapt_norm(vectors))
+        if c.place_text:
+            vectors = vectors + self.read_text(self._texts(view))[view.text]
+        if hasattr(self, "residual"):
+            residual = self.residual(view.code)
+            if self.training and c.residual_dropout:
+                residual = residual * (torch.rand(len(residual), 1, device=residual.device) >= c.residual_dropout)
+            vectors = vectors + residual
+        return self.place_emb(vectors)
+
+    def _texts(self, view: PlaceView) -> Tensor:
+        return self.text_vectors if view.new_texts is None else torch.cat([self.text_vectors, view.new_texts])
+
+    # ---- the sequence model ---------------------------------------------------------------------------------------------
+
+    def _summarise(self, histories: Histories, vectors: Tensor) -> Tensor:
+        """(sample, width): history, user, and the head's residual block."""
+        steps = vectors[torch.from_numpy(histories.location.astype(np.int64)).to(vectors.device)]
+        summary = self.history(steps, histories)
+        if self.config.user_vector:
+            user = torch.from_numpy(self.index.user_rows(histories, self.users) + 1).to(summary.device)
+            if self.training and self.config.user_dropout:
+                user = user * (torch.rand(len(user), device=user.device) >= self.config.user_dropout)
+            summary = summary + self.user_emb(self.user(user))
+        summary = self.dropout(summary)
+        hidden = self.narrow(self.dropout(F.relu(self.widen(summary))))
+        return self.summary(self.head_norm(summary + self.dropout(hidden)))
+
+    def _head_logits(self, summary: Tensor, keys: Tensor | None, view: PlaceView, histories: Histories, chosen: Tensor) -> Tensor:
+        """(sample, candidate) scores of the chosen places by the head."""
+        if self.config.head == "closed":
+            logits = self.classify(summary)  # (sample, known place)
+            code = view.code[chosen]
+            return logits[:, (code - 1).clamp_min(0)].masked_fill(code == 0, -torch.inf)
+        assert keys is not None
+        logits = self.ask(summary) @ keys[chosen].T / keys.shape[1] ** 0.5
+        if self.popularity_weight is not None:
+            logits = logits + self.popularity_weight * view.log_popularity[chosen]
+        if self.nearness is not None:
+            logits = logits + self._nearness_logits(summary, view, histories, chosen)
+        return logits
+
+    def _nearness_logits(self, summary: Tensor, view: PlaceView, histories: Histories, chosen: Tensor) -> Tensor:
+        """(sample, candidate): how much nearer places gain, at three scales weighed by the history."""
+        assert self.nearness is not None
+        has_visits = histories.lengths > 0
+        last = np.zeros(len(histories), np.int64)
+        last[has_visits] = histories.location[histories.last[has_visits]]
+        here, where = np.unique(last, return_inverse=True)
+        apart = torch.cdist(view.metres[torch.from_numpy(here).to(summary.device)], view.metres[chosen])
+        basis = torch.stack(
+            [torch.log1p(apart / 100), torch.log1p(apart / 2000), torch.exp(-apart / 300)]
+        )  # (scale, place, candidate)
+        weight = self.nearness(summary) * torch.from_numpy(has_visits).to(summary)[:, None]
+        rows = torch.from_numpy(where).to(summary.device)
+        logits = torch.zeros(len(summary), len(chosen), device=summary.device)
+        for scale, sign in enumerate((-1.0, -1.0, 1.0)):
+            logits = logits + sign * weight[:, scale, None] * basis[scale][rows]
+        return logits
+
+    def _known_places(self, histories: Histories, view: PlaceView) -> KnownPlaces:
+        place = view.row_of_code(self.memory_place.cpu().numpy())
+        memory = Memory(
+            self.memory_start.cpu().numpy(), place, self.memory_minute.cpu().numpy(), self.memory_weekday.cpu().numpy(),
+            self.memory_day.cpu().numpy(),
+        )  # fmt: skip
+        allowed = view.is_seen if self.config.head == "closed" else np.ones(len(view.places), bool)
+        return recall_places(
+            histories,
+            self.index.user_rows(histories, self.users),
+            memory,
+            view.metres_array,
+            view.log_popularity_array,
+            allowed,
+            self.config.memory_visits,
+        )
+
+    def sequence_loss(self, histories: Histories, generator: np.random.Generator | None = None) -> Tensor:
+        """Mean negative log probability of the targets, in nats, over those the model can answer.
+
+        Args:
+            histories: Samples with targets.
+            generator: Draws candidates where the city has more places than are scored per step.
+        """
+        assert histories.target is not None
+        loss, answered = self._target_losses(histories, generator)
+        return loss[answered].mean()
+
+    def _target_losses(self, histories: Histories, generator: np.random.Generator | None) -> tuple[Tensor, Tensor]:
+        histories = keep_latest(histories, self.config.longest_history)
+        view = self.view(histories.places)
+        vectors = self._place_vectors(view)
+        keys = self.key_norm(self.key(vectors)) if hasattr(self, "key") else None
+        summary = self._summarise(histories, vectors)
+        assert histories.target is not None
+        target = histories.target.astype(np.int64)
+        chosen, correction, column = self._choose_candidates(view, target, generator)
+        logits = self._head_logits(summary, keys, view, histories, chosen) + correction
+        at = torch.from_numpy(column).to(summary.device)
+        answered = at >= 0
+        log_head = logits.log_softmax(1).gather(1, at.clamp_min(0)[:, None])[:, 0]
+        log_head = torch.where(answered, log_head, -torch.inf)
+        if not self.config.history_mixture:
+            return -log_head, answered
+        assert keys is not None
+        known = self._known_places(histories, view)
+        log_return, log_gate, log_rest = self.mixture(summary, keys, known)
+        found = torch.from_numpy(known.find(target, len(view.places))).to(summary.device)
+        log_known = torch.where(found >= 0, log_return[found.clamp_min(0)] if len(log_return) else log_gate, torch.tensor(-1e4))
+        log_probability = torch.logaddexp(log_gate + log_known, log_rest + log_head.clamp_min(-1e4))
+        return -log_probability, answered | (found >= 0)
+
+    def _choose_candidates(
+        self, view: PlaceView, target: np.ndarray, generator: np.random.Generator | None
+    ) -> tuple[Tensor, Tensor, np.ndarray]:
+        """Candidates of a training step, what to add to their logits, and each target's column (-1: not a candidate).
+
+        In training only places seen there compete, so that the model does not learn that unseen places are never visited.
+        """
+        pool = np.flatnonzero(view.is_seen) if self.training or self.config.head == "closed" else np.arange(len(view.places))
+        correction = np.zeros(len(pool), np.float32)
+        if self.training and len(pool) > self.config.candidates:
+            if generator is None:
+                raise ConfigError("Sampled candidates need a generator.")
+            sure = np.unique(target)
+            rest = np.setdiff1d(pool, sure)
+            drawn = generator.choice(rest, min(self.config.candidates, len(rest)), replace=False)
+            pool = np.concatenate([sure, drawn])
+            # Every drawn place stands for several that were not, so the normaliser keeps its expectation.
+            correction = np.repeat([0.0, np.log(len(rest) / len(drawn))], [len(sure), len(drawn)]).astype(np.float32)
+        column = np.full(len(view.places), -1, np.int64)
+        column[pool] = np.arange(len(pool))
+        device = self.device
+        return torch.from_numpy(pool).to(device), torch.from_numpy(correction).to(device), column[target]
+
+    @torch.no_grad()
+    def predict(self, histories: Histories) -> Prediction:
+        """Log probability of every place; -inf where the model cannot answer one."""
+        was_training = self.training
+        self.eval()
+        try:
+            scores = self._log_probability(histories).to("cpu", torch.float32).numpy()
+        finally:
+            self.train(was_training)
+        return Prediction(scores).open_only(histories.places)
+
+    def _log_probability(self, histories: Histories) -> Tensor:
+        histories = keep_latest(histories, self.config.longest_history)
+        view = self.view(histories.places)
+        vectors = self._place_vectors(view)
+        keys = self.key_norm(self.key(vectors)) if hasattr(self, "key") else None
+        summary = self._summarise(histories, vectors)
+        every = torch.arange(len(view.places), device=summary.device)
+        logits = self._head_logits(summary, keys, view, histories, every)
+        if self.config.location_source != "calliper":
+            logits = logits.masked_fill(~view.is_rankable(self.config.location_source), -torch.inf)
+        head = self.head_probability(logits.softmax(1))
+        if not self.config.history_mixture:
+            return head.log()
+        assert keys is not None
+        known = self._known_places(histories, view)
+        log_return, log_gate, log_rest = self.mixture(summary, keys, known)
+        sample, place = torch.from_numpy(known.sample).to(summary.device), torch.from_numpy(known.place).to(summary.device)
+        returns = torch.zeros_like(head)
+        returns[sample, place] = log_return.exp()
+        returns = self.return_probability(returns)
+        return (log_gate.exp()[:, None] * returns + log_rest.exp()[:, None] * head).log()
+
+    # ---- what pages ask for ---------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def embeddings(self, places: Places) -> dict[str, Embedding]:
+        """Location vectors, the vectors the sequence model reads, users, hours and weekdays."""
+        was_training = self.training
+        self.eval()
+        view, found = self.view(places), {}
+        if self.config.location_source != "table":
+            vectors = self.location_vectors(view).cpu().numpy()
+            trained = "Made from coordinates alone by the pre-trained location encoder."
+            meaning = trained if self.config.location_source == "calliper" else "Read from a matrix file."
+            found["location"] = Embedding("Location vectors", "location", places.ids, vectors, meaning)
+        found["place"] = Embedding(
+            "Places as the sequence model reads them", "location", places.ids, self._place_vectors(view).cpu().numpy(),
+            "The location vector after the adapter, with text and residual where they are switched on.",
+        )  # fmt: skip
+        if self.config.user_vector:
+            users = np.array(["unknown user", *self.users], object)
+            found["user"] = Embedding("Users", "user", users, self.user.weight.cpu().numpy(), "One trained vector per user.")
+        hours, weekdays = self.history.time.hour.weight, self.history.time.weekday.weight
+        found["hour"] = Embedding(
+            "Hours", "hour", np.arange(len(hours)), hours.cpu().numpy(), "One trained vector per hour of the day."
+        )
+        found["weekday"] = Embedding(
+            "Weekdays", "weekday", np.arange(7), weekdays.cpu().numpy(), "One trained vector per weekday, from Monday."
+        )
+        self.train(was_training)
+        return found
+
+    @torch.no_grad()
+    def encode_points(self, x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+        """(point, feature) unit vectors of any positions in metres of the training city's CRS."""
+        if self.config.location_source != "calliper":
+            return None
+        was_training = self.training
+        self.eval()
+        xy = torch.from_numpy(self.index.encoder_input(np.asarray(x, float), np.asarray(y, float))).to(self.device)
+        vectors = torch.cat([F.normalize(self.location_encoder(part), dim=1) for part in xy.split(65_536)])
+        self.train(was_training)
+        return vectors.cpu().numpy()
+
+    @torch.no_grad()
+    def encode_texts(self, texts: list[str]) -> np.ndarray | None:
+        """(text, feature) unit vectors in the space of `encode_points`."""
+        if self.config.location_source != "calliper":
+            return None
+        vectors = torch.from_numpy(self.index.encode(texts)).to(self.device)
+        return F.normalize(self.alignment.txt_proj(self.alignment.project(vectors)), dim=1).cpu().numpy()
+
+    # ---- training -------------------------------------------------------------------------------------------------------
+
+    def stages(self, data: Data) -> list[Stage]:
+        """Pre-training of the location encoder (where there is one), then the sequence model on its frozen vectors."""
+        from engine.models.calliper_training import pretraining_stage, sequence_stage
+
+        stages = [pretraining_stage(self, data)] if self.config.location_source == "calliper" else []
+        return [*stages, sequence_stage(self, samples_of(data))]
+
+    def diagnose(self, data: Data) -> list[Warned]:
+        """Failure detectors of the location encoder and of the predictor."""
+        from engine.models.calliper_checks import check_location_encoder, check_predictor
+
+        checks = check_location_encoder(self, data) if self.config.location_source == "calliper" else []
+        return checks + check_predictor(self, samples_of(data))
+
+
+def samples_of(data: Data) -> Samples:
+    """The samples of `data`, built where they are not there yet."""
+    return data.samples if data.samples is not None else build_samples(VisitLog.of(data.city, data.split))

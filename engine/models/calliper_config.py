@@ -1,0 +1,189 @@
+"""Settings of CaLLiPer, with the presets."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from engine.models.base import ModelConfig
+
+
+class CaLLiPerConfig(ModelConfig):
+    """Settings of CaLLiPer. Defaults are those of preset `recommended`."""
+
+    location_source: Literal["calliper", "table", "precomputed"] = Field(
+        "calliper",
+        title="Location vectors",
+        description="calliper: from coordinates, pre-trained. table: one trained per place. precomputed: a matrix from a file.",
+    )
+    location_matrix: str = Field(
+        "",
+        title="Matrix file",
+        description="For precomputed: a `.npy` (location, feature) with a `.txt` of location ids beside it.",
+    )
+    text_encoder: str = Field(
+        "minilm",
+        title="Text encoder",
+        description="minilm, hash-svd, transformers:<folder> or precomputed:<file.npy>; frozen.",
+    )
+    use_names: bool = Field(False, title="Names", description="Add the place's name to its text, where there is one.")
+    pretrain_on: Literal["locations", "locations and pois"] = Field(
+        "locations", title="Pre-train on", description="Whose texts the location encoder learns from; hidden places never."
+    )
+    coordinate_unit: Literal["metre", "degree"] = Field(
+        "metre",
+        title="Coordinates",
+        description="metre: centred, in the city's metric CRS. degree: longitude and latitude, as published.",
+    )
+    scales: int = Field(32, ge=2, le=128, title="Scales", description="Scales of the grid position code.")
+    smallest_radius: float = Field(50.0, gt=0, le=1e5, title="Smallest radius", description="Finest scale, in metres (or degrees).")
+    largest_radius: float = Field(
+        20_000.0, gt=0, le=1e7, title="Largest radius", description="Coarsest scale, in metres (or degrees)."
+    )
+    embedding_width: int = Field(128, ge=4, le=1024, title="Location vector", description="Length of a location's vector.")
+    encoder_width: int = Field(256, ge=4, le=2048, title="Encoder width", description="Hidden width of the location encoder.")
+    encoder_blocks: int = Field(4, ge=0, le=16, title="Encoder blocks", description="Residual blocks of the location encoder.")
+    encoder_dropout: float = Field(
+        0.5, ge=0, lt=1, title="Encoder dropout", description="Inside the location encoder, while pre-training."
+    )
+    contrastive_parity: bool = Field(
+        False,
+        title="Published contrastive loss",
+        description="One right answer per place, text side not normalised, scale not bounded.",
+    )
+    pretrain_epochs: int = Field(40, ge=1, le=500, title="Pre-training epochs", description="At most; stops early.")
+    pretrain_batch: int = Field(128, ge=4, le=4096, title="Pre-training batch", description="Places per step.")
+    pretrain_rate: float = Field(1e-3, gt=0, le=0.1, title="Pre-training rate", description="Learning rate of the pre-training.")
+
+    width: int = Field(64, ge=8, le=1024, title="Width", description="Width of the sequence model; a multiple of the heads.")
+    layers: int = Field(2, ge=1, le=24, title="Layers", description="Layers of the sequence model.")
+    heads: int = Field(4, ge=1, le=32, title="Heads", description="Attention heads.")
+    feed_forward: int = Field(
+        128, ge=8, le=4096, title="Feed-forward width", description="Hidden width of the position-wise layers."
+    )
+    dropout: float = Field(0.1, ge=0, lt=1, title="Dropout", description="In the sequence model and the head.")
+    attention_dropout: float = Field(0.0, ge=0, lt=1, title="Attention dropout", description="On attention weights.")
+    norm_first: bool = Field(True, title="Normalise first", description="Pre-norm layers; off: post-norm, as published.")
+    longest_history: int = Field(200, ge=1, le=5000, title="Longest history", description="Latest visits that are read, at most.")
+    adapter: bool = Field(True, title="Adapter", description="Normalise and project location vectors; off: use them as they are.")
+    place_residual: bool = Field(
+        True, title="Residual per place", description="A trained correction for each place seen in training."
+    )
+    residual_dropout: float = Field(
+        0.15,
+        ge=0,
+        lt=1,
+        title="Residual dropout",
+        description="Share of places whose residual is left out per step, so that unseen ones fit.",
+    )
+    place_text: bool = Field(True, title="Place text", description="The text of a place is an input too, beside its coordinates.")
+    time_parity: bool = Field(False, title="Published time slots", description="Read half-hour slots as the released code does.")
+    time_gaps: bool = Field(
+        True, title="Time gaps", description="Time since the visit before and until the latest visit as inputs."
+    )
+    user_vector: bool = Field(True, title="User vectors", description="A trained vector per user; unknown users share one.")
+    user_dropout: float = Field(
+        0.1, ge=0, lt=1, title="User dropout", description="Share of samples whose user is taken as unknown."
+    )
+
+    head: Literal["inductive", "closed"] = Field(
+        "inductive", title="Head", description="inductive: ranks any place by its vector. closed: only places seen in training."
+    )
+    head_norm: Literal["layer", "batch"] = Field("layer", title="Head normalisation", description="batch: as published.")
+    popularity_term: bool = Field(True, title="Popularity term", description="Log of training visits in the inductive head.")
+    distance_term: bool = Field(True, title="Distance term", description="Distance from the latest place in the inductive head.")
+    history_mixture: bool = Field(True, title="History mixture", description="Mix the head with the places the person knows.")
+    memory_visits: int = Field(
+        400,
+        ge=0,
+        le=100_000,
+        title="Memory",
+        description="Latest training visits of a user that the mixture remembers; 0: the window only.",
+    )
+
+    epochs: int = Field(40, ge=1, le=1000, title="Epochs", description="At most; stops early.")
+    batch: int = Field(256, ge=2, le=8192, title="Batch", description="Samples per step.")
+    learning_rate: float = Field(2e-3, gt=0, le=0.1, title="Learning rate", description="Peak rate of the sequence model.")
+    weight_decay: float = Field(0.01, ge=0, le=1, title="Weight decay", description="On matrices only.")
+    warm_up_epochs: float = Field(1.0, ge=0, le=100, title="Warm-up", description="Epochs until the peak rate.")
+    decay: Literal["constant", "linear", "cosine"] = Field("linear", title="Decay", description="What the rate does after warm-up.")
+    patience: int = Field(3, ge=1, le=100, title="Patience", description="Epochs without improvement that are tolerated.")
+    restarts: int = Field(1, ge=0, le=10, title="Restarts", description="Returns to the best weights at a tenth of the rate.")
+    candidates: int = Field(
+        20_000, ge=64, le=1_000_000, title="Candidates", description="Places scored per training step; a larger city is sampled."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width ({self.width}) must be a multiple of heads ({self.heads})")
+        if not self.smallest_radius < self.largest_radius:
+            raise ValueError("the smallest radius must be below the largest")
+        if self.coordinate_unit == "metre" and self.largest_radius < 50:
+            raise ValueError("radii look like degrees; give metres, or choose coordinates in degrees")
+        if self.coordinate_unit == "degree" and self.largest_radius > 360:
+            raise ValueError("radii look like metres; give degrees, or choose coordinates in metres")
+        if not self.adapter and self.location_source != "table" and self.embedding_width != self.width:
+            raise ValueError("without an adapter, the location vector must be as long as the width")
+        if self.location_source == "precomputed" and not self.location_matrix:
+            raise ValueError("precomputed location vectors need a matrix file")
+        return self
+
+    @classmethod
+    def presets(cls) -> dict[str, Self]:
+        """`recommended` for real cities, `demo` for the built-in city in a minute or two, `tiny` for tests, `paper` as released."""
+        return {
+            "recommended": cls(),
+            "demo": cls(
+                epochs=6, pretrain_epochs=15, encoder_width=128, encoder_blocks=2, encoder_dropout=0.2, patience=2, restarts=0
+            ),
+            "tiny": cls(
+                text_encoder="hash-svd",
+                scales=8,
+                embedding_width=16,
+                encoder_width=32,
+                encoder_blocks=1,
+                encoder_dropout=0.1,
+                pretrain_epochs=3,
+                pretrain_batch=64,
+                width=16,
+                layers=1,
+                heads=2,
+                feed_forward=32,
+                epochs=4,
+                batch=128,
+                learning_rate=5e-3,
+                restarts=0,
+            ),
+            "paper": cls(
+                coordinate_unit="degree",
+                smallest_radius=0.01,
+                largest_radius=10.0,
+                contrastive_parity=True,
+                pretrain_epochs=100,
+                width=128,
+                layers=6,
+                heads=8,
+                feed_forward=256,
+                attention_dropout=0.1,
+                norm_first=False,
+                adapter=False,
+                place_residual=False,
+                place_text=False,
+                time_parity=True,
+                time_gaps=False,
+                user_dropout=0.0,
+                head="closed",
+                head_norm="batch",
+                popularity_term=False,
+                distance_term=False,
+                history_mixture=False,
+                epochs=50,
+                batch=128,
+                learning_rate=1e-3,
+                weight_decay=1e-6,
+                warm_up_epochs=2.0,
+                decay="linear",
+                patience=3,
+                restarts=2,
+            ),
+        }
