@@ -1,1 +1,26 @@
-"""Run folders, the registry and background jobs."""
+"""Run folders, the registry and background jobs. Importing this does not import torch; loading a run does."""
+
+from engine.runs.jobs import cancel, delete, force_stop, reap, rename, resume, retry, slots, start_waiting, submit
+from engine.runs.request import ENDED, RunRequest, RunStatus, RunSummary, State
+from engine.runs.run import LoadedRun, Run, list_runs
+
+__all__ = [
+    "ENDED",
+    "LoadedRun",
+    "Run",
+    "RunRequest",
+    "RunStatus",
+    "RunSummary",
+    "State",
+    "cancel",
+    "delete",
+    "force_stop",
+    "list_runs",
+    "reap",
+    "rename",
+    "resume",
+    "retry",
+    "slots",
+    "start_waiting",
+    "submit",
+]
