@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 import geopandas as gpd
 import pandas as pd
-import pyarrow.parquet as pq
+import pyarrow as pa
 import pyproj
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -330,6 +330,20 @@ def open_city(name: str) -> City:
     return City.open(folder)
 
 
+def delete_city(name: str) -> None:
+    """Deletes a saved city by name or slug: its tables and images. Runs trained on it are deleted by `engine.runs.delete`.
+
+    Raises:
+        CityError: If there is none.
+    """
+    folder = store.child(store.cities_folder(), store.slug(name))
+    if not (folder / "city.json").is_file():
+        raise CityError(f"There is no city `{name}`; it may have been deleted already.")
+    gone = folder.with_name(f".old-{uuid.uuid4().hex[:12]}")
+    os.replace(folder, gone)
+    shutil.rmtree(gone, ignore_errors=True)
+
+
 def utm_crs(longitude: float, latitude: float) -> str:
     """The EPSG code of the UTM zone of a point, e.g. `EPSG:32618`."""
     zone = int((longitude + 180) // 6) % 60 + 1
@@ -381,7 +395,9 @@ def _unwrapped_bounds(shapes: gpd.GeoSeries) -> Bounds:
     if east - west > 180:
         parts = shapes.explode().bounds
         negative = parts["maxx"] <= 0
-        shifted_west, shifted_east = (float((parts[side] + 360 * negative).agg(pick)) for side, pick in (("minx", "min"), ("maxx", "max")))
+        shifted_west, shifted_east = (
+            float((parts[side] + 360 * negative).agg(pick)) for side, pick in (("minx", "min"), ("maxx", "max"))
+        )
         if shifted_east - shifted_west < east - west:
             west, east = shifted_west, shifted_east
     return (west, south, east, north)
@@ -403,7 +419,7 @@ def _reader(folder: Path, table: str) -> Callable[[], pd.DataFrame]:
         try:
             frame = gpd.read_parquet(path) if TABLES[table].is_spatial else pd.read_parquet(path)
             check_table(table, frame)
-        except (OSError, ValueError, pq.lib.ArrowException, CityError) as error:
+        except (OSError, ValueError, pa.ArrowException, CityError) as error:
             raise CityError(f"Table `{table}` of city `{folder.name}` is damaged ({error}). Ingest its files again.") from None
         return frame
 

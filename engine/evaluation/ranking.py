@@ -157,7 +157,7 @@ def answer(
         if report:
             report(f"Asking {predictor.title}", begin / count)
         part = slice(begin, min(begin + chunk, count))
-        prediction = predictor.predict(asked.histories(part))
+        prediction = predictor.predict(asked.histories(part)).open_only(places)
         normalised = normalised and prediction.normalised
         scores = prediction.log_probability
         if forbidden >= 0:

@@ -20,7 +20,7 @@ class Popularity:
 
     def predict(self, histories: Histories) -> Prediction:
         """The same log-probabilities for every sample; ties go by location index."""
-        return Prediction(np.repeat(log_share(self.share)[None], len(histories), axis=0))
+        return Prediction(np.repeat(log_share(self.share)[None], len(histories), axis=0)).open_only(histories.places)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class UserFrequency:
         weight[sample[own.row], own.col] += own.data
         if self.with_window:
             np.add.at(weight, (sample_of_step(histories), histories.location), 1.0)
-        return Prediction(log_share(weight / weight.sum(1, keepdims=True)))
+        return Prediction(log_share(weight / weight.sum(1, keepdims=True))).open_only(histories.places)
 
 
 def popularity(log: VisitLog, seed: int = 0) -> Popularity:

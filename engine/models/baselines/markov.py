@@ -64,7 +64,7 @@ class BackOffMarkov:
             share[sample] *= (distinct / (times + distinct))[:, None]
             entries = follows.tocoo()
             share[sample[entries.row], entries.col] += entries.data / (times + distinct)[entries.row]
-        return Prediction(log_share(share))
+        return Prediction(log_share(share)).open_only(histories.places)
 
 
 def ngram_markov(log: VisitLog, seed: int = 0) -> BackOffMarkov:

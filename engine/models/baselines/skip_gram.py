@@ -71,7 +71,7 @@ class SkipGram:
         scores -= np.log(np.exp(scores).sum(1, keepdims=True))
         result = np.repeat(self.otherwise[None], len(histories), axis=0)
         result[answered] = scores[row]
-        return Prediction(result, normalised=False)
+        return Prediction(result, normalised=False).open_only(histories.places)
 
 
 def skip_gram(log: VisitLog, seed: int = 0) -> SkipGram:

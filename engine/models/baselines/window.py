@@ -47,7 +47,9 @@ class LastPlace(WindowBaseline):
         sample = np.flatnonzero(histories.lengths)
         one = np.ones(len(sample))
         location = histories.location[histories.last[sample]]
-        return Prediction(write_rankings(self._shape(histories), sample, location, one, one, self.otherwise), normalised=False)
+        return Prediction(
+            write_rankings(self._shape(histories), sample, location, one, one, self.otherwise), normalised=False
+        ).open_only(histories.places)
 
 
 class WindowFrequency(WindowBaseline):
@@ -56,7 +58,9 @@ class WindowFrequency(WindowBaseline):
     def predict(self, histories: Histories) -> Prediction:
         """Logarithm of the share of the window's visits."""
         sample, location, count, latest = sum_by_place(histories, np.ones(len(histories.location)))
-        return Prediction(write_rankings(self._shape(histories), sample, location, count, latest, self.otherwise))
+        return Prediction(write_rankings(self._shape(histories), sample, location, count, latest, self.otherwise)).open_only(
+            histories.places
+        )
 
 
 class RecencyWeighted(WindowBaseline):
@@ -66,7 +70,9 @@ class RecencyWeighted(WindowBaseline):
         """Logarithm of the share of the window's decayed visits."""
         age = histories.last[sample_of_step(histories)] - np.arange(len(histories.location))
         sample, location, weight, latest = sum_by_place(histories, RECENCY_DECAY ** np.minimum(age, 5000))
-        return Prediction(write_rankings(self._shape(histories), sample, location, weight, latest, self.otherwise))
+        return Prediction(write_rankings(self._shape(histories), sample, location, weight, latest, self.otherwise)).open_only(
+            histories.places
+        )
 
 
 class WindowMarkov(WindowBaseline):
@@ -92,7 +98,9 @@ class WindowMarkov(WindowBaseline):
         score[entry] = times
         tie = latest.copy()
         tie[entry] = -step[first]
-        return Prediction(write_rankings(self._shape(histories), sample, location, score, tie, self.otherwise), normalised=False)
+        return Prediction(
+            write_rankings(self._shape(histories), sample, location, score, tie, self.otherwise), normalised=False
+        ).open_only(histories.places)
 
 
 def last_place(log: VisitLog, seed: int = 0) -> LastPlace:
