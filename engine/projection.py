@@ -1,12 +1,16 @@
 """Embeddings in the plane: UMAP, t-SNE and PCA, with scores that say how far a picture can be trusted."""
 
 import hashlib
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from filelock import FileLock, Timeout
 from sklearn.manifold import trustworthiness
 from sklearn.neighbors import NearestNeighbors
 
@@ -70,27 +74,127 @@ def project_embedding(
     Raises:
         MobiscopeError: With fewer than five points, or values that are not finite.
     """
-    if embedding.ndim != 2 or len(embedding) < FEWEST_POINTS:
-        raise MobiscopeError(f"A picture of an embedding needs at least {FEWEST_POINTS} points; there are {len(embedding)}.")
-    if not np.isfinite(embedding).all():
-        raise MobiscopeError("The embedding holds values that are not finite; the run is damaged or diverged.")
+    _check(embedding)
     chosen = _sample(len(embedding), strata, seed)
     values = np.ascontiguousarray(embedding[chosen], dtype=np.float32)
     neighbours = min(neighbours, (len(values) - 1) // 2)
     path = _cache_path(values, method, seed, neighbours)
-    if path.is_file():
-        saved = np.load(path, allow_pickle=False)
-        position, scores = saved["position"], saved["scores"]
-    else:
-        tell = report or (lambda what, share: None)
-        tell(f"laying out {len(values):,} points", 0.1)
-        position = _lay_out(values, method, seed, neighbours)
-        tell("scoring the picture", 0.9)
-        scores = np.array(_scores(values, position, neighbours, seed))
-        with store.replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, position=position, scores=scores)
-        tell("done", 1.0)
+    if not path.is_file():
+        _compute(path, values, method, seed, neighbours, report or (lambda what, share: None))
+    saved = np.load(path, allow_pickle=False)
+    position, scores = saved["position"], saved["scores"]
     return Projection(position, chosen, len(embedding), method, float(scores[0]), float(scores[1]), neighbours)
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A layout being computed by a process of its own; it goes on when the page is left."""
+
+    path: Path
+
+    def progress(self) -> tuple[str, float]:
+        """What the process is doing and the share done.
+
+        Raises:
+            MobiscopeError: If it failed; the message says why.
+        """
+        if self.path.is_file():
+            return "done", 1.0
+        notes = self.path.with_suffix(".json")
+        noted = store.read_json(notes) if notes.is_file() else {"doing": "starting", "share": 0.0, "failed": ""}
+        if noted["failed"]:
+            raise MobiscopeError(f"The picture could not be computed: {noted['failed']}")
+        return str(noted["doing"]), float(noted["share"])
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `project_embedding` would now answer from the cache."""
+        return self.path.is_file()
+
+
+def start_projection(
+    embedding: np.ndarray,
+    method: Method = "umap",
+    *,
+    strata: np.ndarray | None = None,
+    seed: int = 0,
+    neighbours: int = NEIGHBOURS,
+) -> Ticket:
+    """Begins the same layout as `project_embedding` in the background, unless it is cached or being computed already.
+
+    Raises:
+        MobiscopeError: With fewer than five points, or values that are not finite.
+    """
+    _check(embedding)
+    values = np.ascontiguousarray(embedding[_sample(len(embedding), strata, seed)], dtype=np.float32)
+    neighbours = min(neighbours, (len(values) - 1) // 2)
+    path = _cache_path(values, method, seed, neighbours)
+    lock = FileLock(path.with_suffix(".lock"), timeout=0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.is_file() and not _is_held(lock):
+        task = path.with_suffix(".task.npz")
+        with store.replacing(task) as temporary, temporary.open("wb") as file:
+            np.savez(file, values=values, settings=json.dumps({"method": method, "seed": seed, "neighbours": neighbours}))
+        path.with_suffix(".json").unlink(missing_ok=True)
+        subprocess.Popen(
+            [sys.executable, "-m", "engine.projection", str(path)],
+            cwd=Path(__file__).parents[1],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    return Ticket(path)
+
+
+def _work(path: Path) -> int:
+    """The background process: computes the task beside `path` and leaves the result there."""
+    task, notes = path.with_suffix(".task.npz"), path.with_suffix(".json")
+
+    def tell(doing: str, share: float, failed: str = "") -> None:
+        store.write_json(notes, {"doing": doing, "share": share, "failed": failed})
+
+    try:
+        with FileLock(path.with_suffix(".lock"), timeout=0):
+            if path.is_file():
+                return 0
+            tell("loading the libraries", 0.02)
+            with np.load(task, allow_pickle=False) as saved:
+                values, settings = saved["values"], json.loads(str(saved["settings"]))
+            _compute(path, values, settings["method"], settings["seed"], settings["neighbours"], tell)
+            task.unlink(missing_ok=True)
+            notes.unlink(missing_ok=True)
+    except Timeout:
+        return 0
+    except Exception as error:
+        tell("failed", 1.0, f"{type(error).__name__}: {error}")
+        return 1
+    return 0
+
+
+def _is_held(lock: FileLock) -> bool:
+    try:
+        with lock:
+            return False
+    except Timeout:
+        return True
+
+
+def _compute(path: Path, values: np.ndarray, method: Method, seed: int, neighbours: int, report: Report) -> None:
+    report(f"laying out {len(values):,} points", 0.1)
+    position = _lay_out(values, method, seed, neighbours)
+    report("scoring the picture", 0.9)
+    scores = np.array(_scores(values, position, neighbours, seed))
+    with store.replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, position=position, scores=scores)
+    report("done", 1.0)
+
+
+def _check(embedding: np.ndarray) -> None:
+    if embedding.ndim != 2 or len(embedding) < FEWEST_POINTS:
+        raise MobiscopeError(f"A picture of an embedding needs at least {FEWEST_POINTS} points; there are {len(embedding)}.")
+    if not np.isfinite(embedding).all():
+        raise MobiscopeError("The embedding holds values that are not finite; the run is damaged or diverged.")
 
 
 def nearest(embedding: np.ndarray, point: int, count: int = 10) -> tuple[np.ndarray, np.ndarray]:
@@ -162,3 +266,7 @@ def _cache_path(values: np.ndarray, method: str, seed: int, neighbours: int) -> 
     key = hashlib.sha256(values.tobytes())
     key.update(f"{values.shape}|{method}|{seed}|{neighbours}|1".encode())
     return store.cache_folder() / "projections" / f"{key.hexdigest()}.npz"
+
+
+if __name__ == "__main__":
+    sys.exit(_work(Path(sys.argv[1])))

@@ -16,7 +16,7 @@ FLOORS = [
     {"runs"},
     {"training", "evaluation", "scenarios"},
     {"models"},
-    {"layers", "encoders", "projection"},
+    {"layers", "encoders", "projection", "field"},
     {"probes"},
     {"city"},
     {"errors", "device", "store", "faults"},

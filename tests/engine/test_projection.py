@@ -1,5 +1,7 @@
 """Pictures of embeddings: deterministic, scored, cached, and honest about what was left out."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -66,3 +68,23 @@ def test_umap_is_deterministic() -> None:
     values, _ = clusters(80)
     first = projection._lay_out(values.astype(np.float32), "umap", 0, 15)
     assert np.array_equal(first, projection._lay_out(values.astype(np.float32), "umap", 0, 15))
+
+
+def test_a_picture_computed_in_the_background_is_the_one_computed_here() -> None:
+    values, _ = clusters()
+    ticket = projection.start_projection(values, "pca")
+    until = time.monotonic() + 60
+    while not ticket.is_ready and time.monotonic() < until:
+        ticket.progress()
+        time.sleep(0.05)
+    background = project_embedding(values, "pca").position
+    ticket.path.unlink()
+    assert np.array_equal(background, project_embedding(values, "pca").position)
+
+
+def test_a_background_failure_is_told(monkeypatch, tmp_path) -> None:
+    path = tmp_path / "picture.npz"
+    np.savez(tmp_path / "picture.task.npz", values=np.zeros((9, 2)), settings="{}")
+    assert projection._work(path) == 1
+    with pytest.raises(MobiscopeError, match="KeyError"):
+        projection.Ticket(path).progress()

@@ -91,7 +91,7 @@ def test_a_mapping_overrides_the_proposal_and_a_wrong_one_lists_what_there_is(la
     assert layer(content, mapping={"id": "code"}).tables["pois"]["poi_id"].tolist() == ["a1", "a2"]
     assert layer(content, mapping={"id": ""}).tables["pois"]["poi_id"].tolist() == ["poi-1", "poi-2"]
     (problem,) = refusal(layer, content, mapping={"id": "nonsense"})
-    assert problem.code == "COLUMN" and "`code`" in str(problem)
+    assert problem.code == "COLUMN_MISSING" and "`code`" in str(problem)
     assert refusal(layer, content, mapping={"colour": "id"})[0].code == "FIELD"
 
 

@@ -119,9 +119,24 @@ def test_a_closed_place_is_never_answered_and_the_rest_keeps_its_order(name: str
     answerable = np.isfinite(before[:, ~closed]).any(axis=1)
     np.testing.assert_allclose(np.exp(after[answerable].astype(float)).sum(1), 1, atol=1e-5)
     np.testing.assert_array_equal(np.isfinite(after[:, ~closed]), np.isfinite(before[:, ~closed]))
-    gap = before[answerable][:, ~closed] - after[answerable][:, ~closed]
-    spread = np.nanmax(np.where(np.isfinite(gap), gap, np.nan), 1) - np.nanmin(np.where(np.isfinite(gap), gap, np.nan), 1)
-    assert (spread < 1e-4).all(), "what was lost is shared out in proportion"
+    for row in np.flatnonzero(answerable):
+        left = np.isfinite(before[row]) & ~closed
+        gained = after[row][left] - before[row][left]
+        np.testing.assert_allclose(gained, gained[0], atol=1e-4, err_msg="what was lost is shared out in proportion")
+
+
+@EVERY
+def test_a_place_added_after_fitting_is_answered_only_from_the_window(name: str) -> None:
+    log = training_log({"u0": "abcabc", "u1": "cd"})
+    predictor = fit_baselines(log, names=[name])[0]
+    words = ["ab", "abc", ""]
+    before = predictor.predict(histories_of(words)).log_probability
+    after = predictor.predict(histories_of(words, places=8)).log_probability
+    np.testing.assert_array_equal(after[:, :6], before)
+    assert np.isneginf(after[:, 6:]).all()
+    visited = predictor.predict(histories_of(["abh", "hab"], places=8)).log_probability
+    np.testing.assert_allclose(np.exp(visited.astype(float)).sum(1), 1, atol=1e-5)
+    assert np.isfinite(visited[0, 7]) == (name in TRAINING_FREE or name == "user_and_window_frequency")
 
 
 def test_baselines_come_in_the_order_asked_and_report_their_fitting(log: VisitLog) -> None:
