@@ -18,6 +18,7 @@ _PATTERNS: dict[str, tuple[tuple[float, float, float, float], ...]] = {
     "station": ((0.0, 0.10, 0.94, 0.50), (0.0, -0.36, 0.60, 0.16)),
     "seafront": ((-0.25, 0.30, 0.40, 0.24), (0.25, 0.30, 0.40, 0.24), (0.0, -0.32, 0.70, 0.26)),
 }
+_DETACHED = tuple((x, y, 0.19, 0.17) for y in (0.36, -0.36) for x in (-0.38, -0.13, 0.13, 0.38))
 # Median height in metres, spread of its logarithm, and how fast it falls towards the rim.
 _HEIGHT = {
     "residential": (10.0, 0.30, 0.6),
@@ -59,8 +60,11 @@ def raise_buildings(layout: Layout, rng: np.random.Generator) -> Buildings:
     reach = np.hypot(blocks.x - layout.centre[0], blocks.y - layout.centre[1]) / layout.plan.extent
     used = ~blocks.green & (rng.random(len(blocks.x)) < 1.02 - 0.55 * np.clip(reach - 0.25, 0, 1))
     boxes, owner = [], []
-    for function, pattern in _PATTERNS.items():
-        chosen = np.flatnonzero(used & (functions[blocks.zone] == function))
+    detached = rng.random(len(blocks.x)) < 1.6 * (reach - 0.22)  # houses with gardens further out
+    for function, pattern in [*_PATTERNS.items(), ("suburb", _DETACHED)]:
+        built_as = "residential" if function == "suburb" else function
+        suits = detached if function == "suburb" else ~detached if function == "residential" else True
+        chosen = np.flatnonzero(used & suits & (functions[blocks.zone] == built_as))
         for centre_x, centre_y, width, depth in pattern:
             kept = chosen[rng.random(len(chosen)) < 0.93]
             wobble = rng.uniform(0.82, 1.06, (len(kept), 2))

@@ -110,7 +110,7 @@ CATEGORIES: tuple[Category, ...] = (
     Category("Place of Worship", CARE, "worship", 0.9, {"residential": 1.2, "business": 0.5}, (8, 20)),
     Category("Train Station", MOVE, "travel", 0.3, {"station": 10, "residential": 0.3, "campus": 0.4}, (4, 25), pull=5.0),
     Category("Ferry Terminal", MOVE, "travel", 0.12, {"seafront": 4, "industry": 1}, (5, 23), pull=2.0, elsewhere=0.0),
-    Category("Hotel", MOVE, "hotel", 0.9, {"seafront": 6, "station": 4, "business": 2}, (0, 24), pull=1.5, elsewhere=0.03),
+    Category("Hotel", MOVE, "hotel", 0.9, {"seafront": 9, "station": 3, "business": 0.4}, (0, 24), pull=1.5, elsewhere=0.03),
     Category("Bus Stop", MOVE, "", 5.0, {}, (0, 24), elsewhere=1.0),
     Category("Parking", MOVE, "", 2.0, {"shopping": 2, "business": 1.5, "industry": 1.5, "station": 2}, (0, 24), elsewhere=0.5),
     Category("Cash Machine", SHOP, "", 2.0, _CENTRAL, (0, 24)),

@@ -1,10 +1,12 @@
 """Trips between cells by hour: what everybody in town does, not only the recorded people.
 
-Every cell sends and draws people according to the floor area and ground of its zone functions, with the daily curve of each function.
-A gravity model with elastic demand joins the two: how much leaves a cell depends on what it holds and on what its neighbours offer
-at that hour. With productions P, attractions A and exchange K_ij = exp(-d_ij / reach) between different cells,
+Every cell sends and draws people according to the floor area and ground of its zone functions, with the daily curve of each
+function. A gravity model with elastic demand joins the two: how much leaves a cell depends on what it holds and on what its
+neighbours offer at that hour.
 
-    access_i = sum_j K_ij A_j,   out_i = P_i (access_i / mean access) ** elasticity,   T_ij = out_i K_ij A_j / access_i,
+With productions P, attractions A and exchange K_ij = exp(-d_ij / reach) between different cells,
+
+    access_i = sum_j K_ij A_j,   out_i = P_i (floor + access_i / mean access) ** elasticity,   T_ij = out_i K_ij A_j / access_i,
 
 so that at every hour the trips that leave are the trips that arrive.
 """
@@ -20,6 +22,7 @@ from engine.city.synthetic.plan import CELL_M
 
 REACH_M = 750.0
 ELASTICITY = 0.8
+FLOOR = 0.1  # some leave even where nothing is near
 DAY_TYPES = ("weekday", "weekend")
 
 Bumps = tuple[tuple[float, float, float], ...]  # (local hour, width in hours, height)
@@ -47,16 +50,56 @@ class Rhythm:
 
 
 RHYTHMS: dict[str, Rhythm] = {
-    "residential": Rhythm(((7.8, 1.1, 1.0), (12.5, 3.0, 0.3), (18.6, 1.8, 0.3)), ((17.9, 1.7, 1.0), (13.0, 3.0, 0.3)), 0.03, 0.75, 2.2, 3.4, 0.3),
-    "business": Rhythm(((12.4, 0.8, 0.3), (17.5, 1.2, 1.0)), ((8.6, 1.0, 1.0), (13.1, 0.9, 0.25)), 0.012, 0.16, 1.5, 2.6, 0.4),
-    "shopping": Rhythm(((13.2, 2.2, 0.6), (18.1, 1.8, 1.0)), ((11.3, 1.8, 0.8), (15.8, 2.2, 1.0)), 0.010, 1.55, 0.6, 8.5, 0.5),
-    "nightlife": Rhythm(((23.2, 1.6, 1.0), (14.0, 1.6, 0.3), (2.0, 1.4, 0.4)), ((20.2, 1.6, 1.0), (12.7, 1.2, 0.35)), 0.05, 1.9, 1.0, 7.5, 0.5),
-    "campus": Rhythm(((12.2, 0.9, 0.45), (16.3, 1.8, 1.0), (20.8, 1.2, 0.2)), ((9.2, 1.1, 1.0), (13.4, 1.0, 0.4)), 0.012, 0.30, 1.5, 5.2, 0.4),
-    "industry": Rhythm(((6.3, 0.7, 0.4), (14.3, 0.7, 1.0), (22.3, 0.7, 0.6)), ((5.8, 0.7, 1.0), (13.7, 0.7, 0.9), (21.6, 0.7, 0.5)), 0.03, 0.45, 0.0, 1.5, 0.5),
-    "station": Rhythm(((8.2, 1.0, 1.0), (17.8, 1.5, 0.7), (12.5, 4.0, 0.35)), ((17.4, 1.2, 1.0), (7.8, 1.1, 0.7), (13.0, 4.0, 0.3)), 0.05, 0.70, 1.0, 12.0, 3.0),
-    "seafront": Rhythm(((17.2, 2.2, 1.0), (21.6, 1.2, 0.4)), ((11.0, 1.8, 0.8), (14.5, 2.0, 1.0)), 0.02, 1.8, 0.5, 3.6, 0.8),
-    "park": Rhythm(((11.0, 1.6, 0.4), (16.8, 2.0, 1.0)), ((9.6, 1.6, 0.4), (14.6, 2.0, 1.0)), 0.008, 1.9, 0.6, 0.0, 1.1),
-    "countryside": Rhythm(((8.0, 1.5, 0.8), (16.5, 3.0, 0.6)), ((17.8, 1.8, 1.0), (11.0, 3.0, 0.5)), 0.03, 1.1, 1.5, 3.0, 0.06),
+    "residential": Rhythm(
+        leaves=((7.8, 1.1, 1.0), (12.5, 3.0, 0.3), (18.6, 1.8, 0.3)),
+        comes=((17.9, 1.7, 1.0), (13.0, 3.0, 0.3)),
+        night=0.03, weekend=0.75, late=2.2, per_floor=4.0, per_ground=0.6,
+    ),
+    "business": Rhythm(
+        leaves=((12.4, 0.8, 0.3), (17.5, 1.2, 1.0)),
+        comes=((8.6, 1.0, 1.0), (13.1, 0.9, 0.25)),
+        night=0.012, weekend=0.16, late=1.5, per_floor=1.5, per_ground=0.6,
+    ),
+    "shopping": Rhythm(
+        leaves=((13.2, 2.2, 0.6), (18.1, 1.8, 1.0)),
+        comes=((11.3, 1.8, 0.8), (15.8, 2.2, 1.0)),
+        night=0.01, weekend=1.55, late=0.6, per_floor=2.6, per_ground=0.8,
+    ),
+    "nightlife": Rhythm(
+        leaves=((23.2, 1.6, 1.0), (14.0, 1.6, 0.3), (2.0, 1.4, 0.4)),
+        comes=((20.2, 1.6, 1.0), (12.7, 1.2, 0.35)),
+        night=0.05, weekend=1.9, late=1.0, per_floor=1.5, per_ground=0.8,
+    ),
+    "campus": Rhythm(
+        leaves=((12.2, 0.9, 0.45), (16.3, 1.8, 1.0), (20.8, 1.2, 0.2)),
+        comes=((9.2, 1.1, 1.0), (13.4, 1.0, 0.4)),
+        night=0.012, weekend=0.3, late=1.5, per_floor=3.6, per_ground=0.8,
+    ),
+    "industry": Rhythm(
+        leaves=((6.3, 0.7, 0.4), (14.3, 0.7, 1.0), (22.3, 0.7, 0.6)),
+        comes=((5.8, 0.7, 1.0), (13.7, 0.7, 0.9), (21.6, 0.7, 0.5)),
+        night=0.03, weekend=0.45, late=0.0, per_floor=2.4, per_ground=0.8,
+    ),
+    "station": Rhythm(
+        leaves=((8.2, 1.0, 1.0), (17.8, 1.5, 0.7), (12.5, 4.0, 0.35)),
+        comes=((17.4, 1.2, 1.0), (7.8, 1.1, 0.7), (13.0, 4.0, 0.3)),
+        night=0.05, weekend=0.7, late=1.0, per_floor=4.0, per_ground=3.0,
+    ),
+    "seafront": Rhythm(
+        leaves=((17.2, 2.2, 1.0), (21.6, 1.2, 0.4)),
+        comes=((11.0, 1.8, 0.8), (14.5, 2.0, 1.0)),
+        night=0.02, weekend=1.8, late=0.5, per_floor=2.4, per_ground=1.2,
+    ),
+    "park": Rhythm(
+        leaves=((11.0, 1.6, 0.4), (16.8, 2.0, 1.0)),
+        comes=((9.6, 1.6, 0.4), (14.6, 2.0, 1.0)),
+        night=0.008, weekend=1.9, late=0.6, per_floor=0.0, per_ground=5.0,
+    ),
+    "countryside": Rhythm(
+        leaves=((8.0, 1.5, 0.8), (16.5, 3.0, 0.6)),
+        comes=((17.8, 1.8, 1.0), (11.0, 3.0, 0.5)),
+        night=0.03, weekend=1.1, late=1.5, per_floor=3.0, per_ground=0.5,
+    ),
 }  # fmt: skip
 
 
@@ -79,7 +122,7 @@ def make_flows(layout: Layout, buildings: Buildings, cells: Cells, rng: np.rando
         attraction = _curves(size, day_type, leaving=False) * level[1] * np.exp(rng.normal(0, 0.03, (len(cells), 24)))
         access = kernel @ attraction
         mean = np.average(access, weights=production.sum(1) + 1e-9, axis=0)
-        leaving = production * (access / mean) ** ELASTICITY
+        leaving = production * (FLOOR + access / mean) ** ELASTICITY
         out.append(leaving)
         into.append(attraction * (kernel.T @ (leaving / np.maximum(access, 1e-12))))
     return Flows(np.stack(out), np.stack(into))

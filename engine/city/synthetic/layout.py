@@ -243,22 +243,19 @@ def _street_angles(heads: np.ndarray, centre: tuple[float, float], extent: float
 
 
 def _name_districts(zones: list[Zone], count: int, rng: np.random.Generator) -> list[str]:
-    stems = names.district_names(count, rng)
-    taken: dict[str, int] = {}
-    labels = []
-    for district in range(count):
-        inside = [zone for zone in zones if zone.district == district]
-        area: dict[str, float] = {}
-        for zone in inside:
-            area[zone.function] = area.get(zone.function, 0.0) + float(zone.outline.area)
-        special = {function: size for function, size in area.items() if function in names.DISTRICT_BY_FUNCTION}
-        label = stems[district]
-        if special:
-            function = max(special, key=lambda key: special[key])
-            choices, used = names.DISTRICT_BY_FUNCTION[function], taken.get(function, 0)
-            if used < len(choices):
-                label, taken[function] = choices[used], used + 1
-        labels.append(label)
+    """Invented names; a district where one function is at home is named after it."""
+    labels = names.district_names(count, rng)
+    functions = list(names.DISTRICT_BY_FUNCTION)
+    area = np.zeros((len(functions), count))
+    for zone in zones:
+        if zone.function in functions:
+            area[functions.index(zone.function), zone.district] += zone.outline.area
+    leading = area.argmax(0)
+    for index, function in enumerate(functions):
+        held = np.where(leading == index, area[index], 0.0)
+        for label, district in zip(names.DISTRICT_BY_FUNCTION[function], np.argsort(-held, kind="stable"), strict=False):
+            if held[district] > 0.15 * area[index].sum():
+                labels[district] = label
     return labels
 
 

@@ -6,7 +6,6 @@ import numpy as np
 
 DISTRICT_BY_FUNCTION = {
     "business": ("Exchange", "Guildmoor", "Tallow Cross"),
-    "station": ("Central Station",),
     "campus": ("University Hill", "Scholars Rise"),
     "nightlife": ("Lantern Quay", "Copper Row"),
     "seafront": ("Seafront", "Tern Sands", "Kelp Bay"),
@@ -49,8 +48,7 @@ _FIRST = (
 )  # fmt: skip
 _ADJECTIVE = (
     "Blue", "Bright", "Brass", "Corner", "Crooked", "Daily", "Early", "Fair", "Golden", "Good", "Green", "Happy", "Hidden",
-    "Little", "Lucky", "Old", "Open", "Quiet", "Red", "Round", "Salty", "Second", "Silver", "Slow", "Sunny", "True", "Twin", "Wandering",
-    "White",
+    "Little", "Lucky", "Old", "Open", "Quiet", "Red", "Round", "Salty", "Second", "Silver", "Slow", "Sunny", "True", "White",
 )  # fmt: skip
 
 

@@ -9,6 +9,8 @@ from engine.city.synthetic.categories import BY_NAME, CATEGORIES
 from engine.city.synthetic.layout import Layout
 from engine.city.synthetic.places import Places
 
+HABIT = 0.7  # the smaller, the more people differ within a role
+
 Near = Literal["home", "base", "here", "centre"]
 
 
@@ -257,6 +259,8 @@ class Person:
         shift_hours: Hours added to the whole day, for people on late shifts.
         days_off: Two weekdays free (0 is Monday); 5 and 6 for most.
         gym_days: Weekdays with sport.
+        later: Hours by which the person's day runs later than the role's.
+        weekday_chances, weekend_chances: The person's own chance of every slot of the role; some always have a coffee, some never.
     """
 
     role: int
@@ -268,6 +272,9 @@ class Person:
     shift_hours: float
     days_off: tuple[int, int]
     gym_days: tuple[int, ...]
+    later: float
+    weekday_chances: tuple[float, ...]
+    weekend_chances: tuple[float, ...]
 
 
 def settle_people(layout: Layout, places: Places, rng: np.random.Generator) -> list[Person]:
@@ -310,13 +317,21 @@ def settle_people(layout: Layout, places: Places, rng: np.random.Generator) -> l
                 base=base,
                 first_day=first,
                 last_day=last,
-                diligence=float(np.clip(rng.beta(9, 2), 0.3, 1.0)),
+                diligence=float(np.clip(rng.beta(12, 2), 0.3, 1.0)),
                 shift_hours=shift,
                 days_off=days_off,
                 gym_days=tuple(int(day) for day in np.sort(rng.choice(7, 3, replace=False))),
+                later=float(rng.normal(0, 0.35)),
+                weekday_chances=_own_chances(kind.weekday, rng),
+                weekend_chances=_own_chances(kind.weekend, rng),
             )
         )
     return people
+
+
+def _own_chances(slots: tuple[Slot, ...], rng: np.random.Generator) -> tuple[float, ...]:
+    """Personal chances whose mean over people is the role's."""
+    return tuple(float(rng.beta(HABIT * slot.chance, HABIT * (1 - slot.chance))) for slot in slots)
 
 
 def _draw_roles(count: int, rng: np.random.Generator) -> np.ndarray:

@@ -11,7 +11,7 @@ from engine.city.synthetic.categories import BY_NAME, CATEGORIES, HOME_CATEGORIE
 from engine.city.synthetic.layout import BUILT, FUNCTIONS, Layout
 
 HOME_SHARE = 0.2  # of the visitable places
-NEW_SHARE = 0.04  # of them open while the city is being recorded
+NEW_SHARE = 0.05  # of them open while the city is being recorded
 
 # How many points of interest a zone function draws per built area.
 _INTENSITY = {
@@ -85,8 +85,8 @@ def found_places(layout: Layout, buildings: Buildings, rng: np.random.Generator)
     opens = np.zeros(len(category), int)
     can_open = np.flatnonzero(visitable & is_poi & ~np.isin(category, _fixed_categories()))
     new = rng.choice(can_open, max(2, round(NEW_SHARE * plan.places)), replace=False)
-    opens[new] = rng.integers(int(0.45 * plan.days), int(0.85 * plan.days), len(new))
-    pull[new] = np.maximum(pull[new], np.median(pull)) * 3  # people are curious
+    opens[new] = rng.integers(int(0.5 * plan.days), int(0.85 * plan.days), len(new))
+    pull[new] = np.maximum(pull[new], np.median(pull)) * 6  # people are curious
     labels = [layout.streets[index].name for index in street]
     return Places(
         x=x,

@@ -56,9 +56,9 @@ def make_plan(size: Literal["tiny", "demo"] | int) -> Plan:
         return TINY
     if size == "demo":
         return DEMO
-    if isinstance(size, bool) or not isinstance(size, int) or not 300 <= size <= 20_000_000:
+    if isinstance(size, bool) or not isinstance(size, int) or not 600 <= size <= 20_000_000:
         raise ConfigError(
-            f"Size {size!r} is no size of a synthetic city. Give `tiny`, `demo` or a number of visits from 300 to 20000000."
+            f"Size {size!r} is no size of a synthetic city. Give `tiny`, `demo` or a number of visits from 600 to 20000000."
         )
     growth = size / DEMO.visits
     cells = int(np.clip(round(DEMO.cells * growth**0.25), 6, 64))

@@ -29,6 +29,14 @@ _WALL = {
     "station": ((168, 156, 140), (120, 124, 130)),
     "seafront": ((236, 228, 210), (226, 200, 170), (190, 210, 216)),
 }
+_VERGE = {
+    "park": (108, 136, 82),
+    "countryside": (128, 146, 84),
+    "residential": (126, 144, 98),
+    "campus": (112, 142, 84),
+    "seafront": (206, 196, 164),
+    "industry": (150, 140, 122),
+}
 _TREES_PER_100_M = {"residential": 5.0, "campus": 7.0, "seafront": 3.0, "business": 1.5, "shopping": 1.5, "station": 0.8}
 
 
@@ -126,8 +134,14 @@ def _draw(
     image = _sky(rng)
     pen = ImageDraw.Draw(image)
     grassy = function in ("park", "countryside")
-    pen.rectangle((0, _HORIZON, WIDTH, HEIGHT), fill=(108, 136, 82) if grassy else (168, 164, 156))
+    pen.rectangle((0, _HORIZON, WIDTH, HEIGHT), fill=_VERGE.get(function, (168, 164, 156)))
     half = 8.0 if wide else 4.0
+    if not grassy:
+        walk = half + 3.0
+        pen.polygon(
+            [_project(-walk, 0, 400), _project(walk, 0, 400), _project(walk, 0, _NEAR_M), _project(-walk, 0, _NEAR_M)],
+            fill=(188, 184, 176),
+        )
     road = [_project(-half, 0, 400), _project(half, 0, 400), _project(half, 0, _NEAR_M), _project(-half, 0, _NEAR_M)]
     pen.polygon(road, fill=(92, 92, 96))
     for dash in range(3, 90, 9):
@@ -191,7 +205,7 @@ def _draw_wall(
     glass = tuple(int(part * 0.62) for part in shaded)
     for storey in range(1, int(height / FLOOR_M)):
         low, high = storey * FLOOR_M - 1.6, storey * FLOOR_M - 0.2
-        if _FOCAL * (high - low) / max(z0, z1) < 0.8:
+        if _FOCAL * (high - low) / min(z0, z1) < 0.8:
             continue
         pen.polygon([_project(x0, low, z0), _project(x1, low, z1), _project(x1, high, z1), _project(x0, high, z0)], fill=glass)
         bays = min(14, int(np.hypot(x1 - x0, z1 - z0) / 4))

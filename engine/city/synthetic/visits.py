@@ -64,7 +64,7 @@ class _Habits:
         self.ranked = positions
 
     def weights(self) -> np.ndarray:
-        return 1.0 / np.arange(1, len(self.ranked) + 1) ** 1.3
+        return 1.0 / np.arange(1, len(self.ranked) + 1) ** 1.8
 
 
 def make_visits(layout: Layout, places: Places, people: list[Person], weather: Weather, rng: np.random.Generator) -> Visits:
@@ -72,11 +72,15 @@ def make_visits(layout: Layout, places: Places, people: list[Person], weather: W
     activities = sorted({slot.activity for role in ROLES for slot in (*role.weekday, *role.weekend)} | set(INDOORS.values()))
     options = {activity: _Options(activity, layout, places) for activity in activities}
     rows: list[tuple[int, int, int, int, int, str]] = []
-    for index, person in enumerate(people):
-        _Life(index, person, layout, places, options, weather, rng).record(rows)
+    for index, resident in enumerate(people):
+        _Life(index, resident, layout, places, options, weather, rng).record(rows)
     rows.sort(key=lambda row: (row[0], row[2]))
-    person_, place, start, end, day, activity = zip(*rows, strict=True)
-    return Visits(np.array(person_), np.array(place), np.array(start), np.array(end), np.array(day), list(activity))
+    person_, place, start_, end_, day, activity = zip(*rows, strict=True)
+    person, start, end = np.array(person_), np.array(start_), np.array(end_)
+    # A stay ends when the next begins: people leave home earlier than they thought.
+    followed = person[1:] == person[:-1]
+    end[:-1] = np.where(followed, np.minimum(end[:-1], start[1:] - 1), end[:-1])
+    return Visits(person, np.array(place), start, end, np.array(day), list(activity))
 
 
 class _Life:
@@ -102,9 +106,17 @@ class _Life:
         for day in range(person.first_day, person.last_day + 1):
             weekday = day % 7
             free = weekday in person.days_off and bool(self.role.weekend)
-            self._live(day, weekday, self.role.weekend if free else self.role.weekday, rows)
+            slots, chances = (self.role.weekend, person.weekend_chances) if free else (self.role.weekday, person.weekday_chances)
+            self._live(day, weekday, slots, chances, rows)
 
-    def _live(self, day: int, weekday: int, slots: tuple[Slot, ...], rows: list[tuple[int, int, int, int, int, str]]) -> None:
+    def _live(
+        self,
+        day: int,
+        weekday: int,
+        slots: tuple[Slot, ...],
+        chances: tuple[float, ...],
+        rows: list[tuple[int, int, int, int, int, str]],
+    ) -> None:
         rng, person, bad = self.rng, self.person, bool(self.weather.bad[day])
         here = person.home
         done: set[str] = set()
@@ -116,7 +128,7 @@ class _Life:
         )
         planned: list[tuple[int, float]] = []
         for position, slot in enumerate(slots):
-            chance = slot.chance * (0.2 if slot.after and slot.after not in done else 1.0)
+            chance = chances[position] * (0.2 if slot.after and slot.after not in done else 1.0)
             if slot.activity in FRIDAY_NIGHT and weekday in (4, 5):
                 chance *= FRIDAY_NIGHT[slot.activity]
             if slot.activity == "gym":
@@ -124,7 +136,7 @@ class _Life:
             if bad and slot.activity not in FIXED:
                 chance *= 0.8
             if draws[position] < chance:
-                planned.append((position, slot.hour + person.shift_hours + jitter[position] * slot.spread))
+                planned.append((position, slot.hour + person.shift_hours + person.later + 0.7 * jitter[position] * slot.spread))
                 done.add(slot.activity)
         for position, hour in planned:
             slot = slots[position]
@@ -185,7 +197,7 @@ class _Life:
         weight = habits.weights() * allowed[known]
         # Among favourites the one on the way wins: the last stop shapes the next.
         away = np.hypot(options.x[known] - self.places.x[here], options.y[known] - self.places.y[here])
-        weight = weight * np.exp(-away / (1_500.0 * (0.6 if bad else 1.0)))
+        weight = weight * np.exp(-away / (1_000.0 * (0.6 if bad else 1.0)))
         if weight.sum() <= 0:
             return int(options.place[self._pick(self._gravity(options, near, reach, allowed))])
         return int(options.place[known[self._pick(weight)]])
