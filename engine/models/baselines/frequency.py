@@ -7,7 +7,7 @@ from scipy.sparse import csr_matrix
 
 from engine.city.samples import Histories, VisitLog
 from engine.models.base import Prediction
-from engine.models.baselines.rankings import log_share, popularity_share, sample_of_step
+from engine.models.baselines.rankings import log_share, popularity_share, sample_of_step, with_new_places
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,8 @@ class Popularity:
 
     def predict(self, histories: Histories) -> Prediction:
         """The same log-probabilities for every sample; ties go by location index."""
-        return Prediction(np.repeat(log_share(self.share)[None], len(histories), axis=0)).open_only(histories.places)
+        share = with_new_places(self.share, len(histories.places), 0.0)
+        return Prediction(np.repeat(log_share(share)[None], len(histories), axis=0)).open_only(histories.places)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +48,7 @@ class UserFrequency:
         """Log-probabilities (visits + share) / (all visits + 1)."""
         known = np.array([self.user_row.get(user, -1) for user in histories.users], np.int64)
         row = np.where(histories.user >= 0, known[histories.user], -1) if len(known) else np.full(len(histories), -1)
-        weight = np.repeat(self.share[None], len(histories), axis=0)
+        weight = np.repeat(with_new_places(self.share, len(histories.places), 0.0)[None], len(histories), axis=0)
         sample = np.flatnonzero(row >= 0)
         own = self.visits[row[sample]].tocoo()
         weight[sample[own.row], own.col] += own.data

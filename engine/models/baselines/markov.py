@@ -13,7 +13,7 @@ from scipy.sparse import csr_matrix
 
 from engine.city.samples import Histories, VisitLog
 from engine.models.base import Prediction
-from engine.models.baselines.rankings import log_share, popularity_share
+from engine.models.baselines.rankings import log_share, popularity_share, with_new_places
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +53,10 @@ class BackOffMarkov:
         """Log-probabilities; -inf for places without a training visit. Ties go by location index."""
         known = np.array([self.user_row.get(user, -1) for user in histories.users], np.int64)
         user = np.where(histories.user >= 0, known[histories.user], -1) if len(known) else np.full(len(histories), -1)
-        last, before = _latest(histories, 1), _latest(histories, 2)
-        share = np.repeat(self.share[None], len(histories), axis=0)  # (sample, location)
+        last, before = (_latest(histories, back, len(self.share)) for back in (1, 2))
+        share = np.repeat(
+            with_new_places(self.share, len(histories.places), 0.0)[None], len(histories), axis=0
+        )  # (sample, location)
         for order in self.orders:
             key = order.key(user, last, before)
             row = np.minimum(np.searchsorted(order.contexts, key), max(len(order.contexts) - 1, 0))
@@ -112,9 +114,9 @@ def _keys(places: int) -> dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray
     }
 
 
-def _latest(histories: Histories, back: int) -> np.ndarray:
-    """(sample,) int64: the place visited `back` visits before the target, -1 where the history is shorter."""
+def _latest(histories: Histories, back: int, places: int) -> np.ndarray:
+    """(sample,) int64: the place visited `back` visits before the target, -1 where there is none or it was added after fitting."""
     place = np.full(len(histories), -1, np.int64)
     enough = histories.lengths >= back
     place[enough] = histories.location[histories.offsets[1:][enough] - back]
-    return place
+    return np.where(place < places, place, -1)

@@ -17,6 +17,12 @@ def log_share(share: np.ndarray) -> np.ndarray:
         return np.log(share).astype(np.float32)
 
 
+def with_new_places(values: np.ndarray, places: int, fill: float) -> np.ndarray:
+    """(..., location) with columns of `fill` appended for places that an edit of the city added after fitting."""
+    width = [(0, 0)] * (values.ndim - 1) + [(0, places - values.shape[-1])]
+    return np.pad(values, width, constant_values=fill)
+
+
 def sample_of_step(histories: Histories) -> np.ndarray:
     """(step,) int64: the sample each visit of the packed histories belongs to."""
     return np.repeat(np.arange(len(histories)), histories.lengths)
@@ -59,13 +65,13 @@ def write_rankings(
         location: (entry,) the place.
         score: (entry,) positive.
         tie: (entry,) among equal scores the larger comes first.
-        otherwise: (location,) log-probabilities for samples without any entry.
+        otherwise: (location at fitting,) log-probabilities for samples without any entry.
 
     Returns:
         (sample, location) float32, -inf where there is no entry.
     """
     result = np.full(shape, -np.inf, np.float32)
-    result[np.bincount(sample, minlength=shape[0]) == 0] = otherwise
+    result[np.bincount(sample, minlength=shape[0]) == 0] = with_new_places(otherwise, shape[1], -np.inf)
     order = np.lexsort((location, -tie, -score, sample))
     sample, location, score = sample[order], location[order], score[order]
     share = score / np.bincount(sample, weights=score, minlength=shape[0])[sample]

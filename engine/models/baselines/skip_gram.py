@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from engine.city.samples import Histories, VisitLog
 from engine.models.base import Prediction, Report
-from engine.models.baselines.rankings import log_share, popularity_share, sample_of_step
+from engine.models.baselines.rankings import log_share, popularity_share, sample_of_step, with_new_places
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ class SkipGram:
 
     def predict(self, histories: Histories) -> Prediction:
         """Log of the normalised neighbour scores at the latest place known from training."""
-        known = np.isfinite(self.log_noise)[histories.location]
+        places = len(histories.places)
+        known = with_new_places(np.isfinite(self.log_noise), places, False)[histories.location]
         latest = np.full(len(histories), -1, np.int64)
         np.maximum.at(latest, sample_of_step(histories)[known], np.flatnonzero(known))
         answered = latest >= 0
@@ -69,8 +70,8 @@ class SkipGram:
         scores = self.vectors[centre] @ self.neighbours.T + self.log_noise
         scores -= scores.max(1, keepdims=True, initial=-1e30)
         scores -= np.log(np.exp(scores).sum(1, keepdims=True))
-        result = np.repeat(self.otherwise[None], len(histories), axis=0)
-        result[answered] = scores[row]
+        result = np.repeat(with_new_places(self.otherwise, places, -np.inf)[None], len(histories), axis=0)
+        result[answered] = with_new_places(scores, places, -np.inf)[row]
         return Prediction(result, normalised=False).open_only(histories.places)
 
 
