@@ -20,7 +20,11 @@ def week(visits: np.ndarray, theme: Theme, height: int = 230) -> go.Figure:
     total = max(int(visits.sum()), 1)
     hover = np.array(
         [
-            [f"{DAYS[row]}, {hour}:00 to {hour + 1}:00<br>{int(visits[row, hour]):,} visits, {100 * visits[row, hour] / total:.2f} % of all" for hour in range(24)]
+            [
+                f"{DAYS[row]}, {hour}:00 to {hour + 1}:00<br>{int(visits[row, hour]):,} visits, "
+                f"{100 * visits[row, hour] / total:.2f} % of all"
+                for hour in range(24)
+            ]
             for row in range(7)
         ]
     )
@@ -40,7 +44,12 @@ def week(visits: np.ndarray, theme: Theme, height: int = 230) -> go.Figure:
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 4, "b": 8},
-        xaxis={"tickvals": [0, 6, 12, 18, 23], "ticktext": ["0 h", "6 h", "12 h", "18 h", "23 h"], "showgrid": False, "fixedrange": True},
+        xaxis={
+            "tickvals": [0, 6, 12, 18, 23],
+            "ticktext": ["0 h", "6 h", "12 h", "18 h", "23 h"],
+            "showgrid": False,
+            "fixedrange": True,
+        },
         yaxis={"autorange": "reversed", "showgrid": False, "fixedrange": True},
     )
     return figure

@@ -1,0 +1,45 @@
+"""The pages, in the order and groups of the sidebar, and the way from one to another."""
+
+from pathlib import Path
+from typing import NoReturn
+
+import streamlit as st
+
+from dashboard import session
+
+_FOLDER = Path(__file__).resolve().parents[1] / "pages"
+
+GROUPS: dict[str, dict[str, str]] = {
+    "City": {"home": "Home", "city": "City"},
+    "Models": {"train": "Train", "runs": "Runs"},
+    "Inside": {"next_location": "Next location"},
+}
+"""Group to page file to title; a new page is one line here."""
+
+
+def path_of(page: str) -> Path:
+    """The script of a page."""
+    return _FOLDER / f"{page}.py"
+
+
+def pages() -> dict[str, list[st.Page]]:
+    """What `st.navigation` takes."""
+    return {
+        group: [
+            st.Page(path_of(page), title=title, url_path=page, default=page == "home")
+            for page, title in entries.items()
+            if path_of(page).is_file()
+        ]
+        for group, entries in GROUPS.items()
+    }
+
+
+def open_page(page: str, **query: str) -> NoReturn:
+    """Goes to a page, keeping city, run, slice and sample in the URL."""
+    st.switch_page(str(path_of(page)), query_params=session.link() | query)
+
+
+def door(page: str, label: str, *, key: str, primary: bool = False, help: str | None = None) -> None:
+    """A button that goes to a page."""
+    if st.button(label, key=key, type="primary" if primary else "secondary", help=help):
+        open_page(page)

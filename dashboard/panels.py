@@ -1,0 +1,81 @@
+"""What every page is made of: title with its answer, "How to read this", and the empty, busy and broken states."""
+
+import logging
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import streamlit as st
+
+from dashboard import wording
+from engine.errors import IngestError, MobiscopeError
+
+_LOG = logging.getLogger("mobiscope")
+
+
+def head(question: str, answer: str = "") -> None:
+    """The page's question, and one sentence that answers it now.
+
+    Args:
+        question: The title, in our own words.
+        answer: Markdown in our own words; names inside have been through `wording.literal`.
+    """
+    st.title(question, anchor=False)
+    if answer:
+        st.markdown(answer)
+
+
+def panel(title: str, drawn: str, read: str, caution: str, source: str = "") -> None:
+    """A panel's heading with its "How to read this": what is drawn, how to read it, what not to conclude, and the source."""
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
+        st.subheader(title, anchor=False)
+        with st.popover("How to read this", type="tertiary"):
+            for sentence in (drawn, read, caution):
+                st.markdown(sentence)
+            if source:
+                st.caption(source)
+
+
+def nothing(what: str, why: str) -> None:
+    """An empty state: what is missing and why. The next step follows as a button of the page."""
+    st.markdown(f"**{what}**")
+    st.caption(why)
+
+
+def refusal(error: MobiscopeError) -> None:
+    """A refusal as its sentences; every problem of an upload is listed."""
+    if isinstance(error, IngestError):
+        for problem in error.problems:
+            (st.error if problem.fatal else st.warning)(wording.sentence(str(problem)))
+    else:
+        st.error(wording.sentence(str(error)))
+
+
+@contextmanager
+def guarded(doing: str) -> Iterator[None]:
+    """Runs a part of the screen; a refusal becomes its sentence, an accident a sentence and a log reference, never a trace."""
+    try:
+        yield
+    except MobiscopeError as error:
+        refusal(error)
+    except Exception:
+        reference = uuid.uuid4().hex[:8]
+        _LOG.exception("[%s] %s", reference, doing)
+        st.error(
+            f"Something broke while {doing}. This is a mistake in Mobiscope, not in your data; "
+            f"the server's log has the details under the reference `{reference}`."
+        )
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[str, float], None]]:
+    """A progress bar for work done here and now; yields the `Report` the engine fills."""
+    bar = st.progress(0.0, text=what)
+
+    def report(doing: str, share: float) -> None:
+        bar.progress(min(max(share, 0.0), 1.0), text=wording.literal(doing))
+
+    try:
+        yield report
+    finally:
+        bar.empty()

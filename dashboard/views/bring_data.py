@@ -1,0 +1,7 @@
+"""Bring data."""
+
+import streamlit as st
+
+
+def draw(can_return):
+    st.write("soon")

@@ -1,0 +1,234 @@
+"""Jobs: one line in the sidebar, a full card on the Train page; both look again by themselves only while something runs."""
+
+from collections.abc import Callable
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+from dashboard import cached, navigation, panels, session, wording
+from dashboard.figures import colours
+from engine.errors import MobiscopeError
+from engine.runs import Run, RunStatus, RunSummary, cancel, force_stop, resume
+
+EVERY = "2s"
+STATES = {
+    "PENDING": "waiting",
+    "RUNNING": "running",
+    "DONE": "done",
+    "FAILED": "failed",
+    "CANCELLED": "cancelled",
+    "LOST": "interrupted",
+}
+_HIDDEN_KEYS = {"epoch", "epochs", "learning_rate", "lr", "memory_mb", "seconds", "samples_per_s"}
+
+
+# ---- sidebar and home --------------------------------------------------------------------------------------------------------
+
+
+def in_sidebar() -> None:
+    """The jobs in progress as one line each."""
+    running = cached.active_runs()
+    if running or session.get("jobs.watched", ()):
+        st.fragment(_sidebar_jobs, run_every=EVERY)()
+
+
+def _sidebar_jobs() -> None:
+    running = cached.active_runs()
+    names = {run.id: run.name for run in running}
+    watched: tuple[str, ...] = session.get("jobs.watched", ())
+    session.put("jobs.watched", tuple(names))
+    ended = [run for run in cached.runs() if run.id in watched and run.id not in names]
+    for run in ended:
+        st.toast(f"{wording.literal(run.name)}: {STATES[run.state]}.")
+    if ended:
+        # A whole rerun brings the new metrics to the page and stops this fragment's clock.
+        st.rerun(scope="app")
+    if running:
+        st.caption("**Jobs**")
+    for run in running:
+        status = Run.open(run.id).status()
+        st.progress(status.share, text=f"{wording.literal(run.name)} · {one_line(status)}")
+
+
+def one_line(status: RunStatus) -> str:
+    """State, phase and time left in a few words."""
+    if status.state == "PENDING":
+        return f"waiting, place {status.position} in the queue" if status.position else "waiting"
+    if status.state != "RUNNING":
+        return STATES[status.state]
+    if status.stopping:
+        return "stopping after this step"
+    if status.stalled:
+        return "stalled: no step for a long time"
+    parts = [wording.literal(status.phase or "starting")]
+    if status.steps:
+        parts.append(f"step {wording.count(status.step)} of at most {wording.count(status.steps)}")
+    if status.eta_s is not None:
+        parts.append(f"at most {wording.duration(status.eta_s)} left")
+    return ", ".join(parts)
+
+
+def recent(limit: int) -> None:
+    """The latest runs, one row each, with a way in."""
+    runs = cached.runs()
+    st.subheader("Recent runs and jobs", anchor=False)
+    if not runs:
+        panels.nothing("No run yet", "A run is a model trained on a city. The smallest settings take about a minute on two cores.")
+        navigation.door("train", "Train a model", key="recent.train")
+        return
+    for run in runs[:limit]:
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
+            with st.container(gap=None):
+                st.markdown(f"**{wording.literal(run.name)}** on {wording.literal(run.city_name)}")
+                st.caption(_recent_line(run))
+            if st.button("Open", key=f"recent.{run.id}", type="tertiary"):
+                session.set_run(run.id, city=run.city)
+                navigation.open_page("next_location" if run.state == "DONE" else "train")
+
+
+def _recent_line(run: RunSummary) -> str:
+    line = cached.headline(run.id) if run.state == "DONE" else ""
+    return line or f"{STATES[run.state]}, {wording.ago(run.created_at)}"
+
+
+# ---- the card ----------------------------------------------------------------------------------------------------------------
+
+
+def card(run_id: str) -> None:
+    """A run's job: phase, step, time left, memory, device, curves, and what can be done about it."""
+    run = next((run for run in cached.runs() if run.id == run_id), None)
+    if run is None:
+        panels.nothing("This run is gone", "It was deleted, or the link is from another machine.")
+        return
+    active = run.state in ("PENDING", "RUNNING")
+    st.fragment(_card, run_every=EVERY if active else None)(run_id, active)
+
+
+def _card(run_id: str, was_active: bool) -> None:
+    try:
+        run = Run.open(run_id)
+        status, summary = run.status(), run.summary
+    except MobiscopeError as error:
+        panels.refusal(error)
+        return
+    if was_active and status.has_ended:
+        st.rerun(scope="app")
+    with st.container(border=True):
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.markdown(f"**{wording.literal(summary.name)}** on {wording.literal(summary.city_name)} · {STATES[status.state]}")
+            _actions(run_id, status)
+        if status.message:
+            (st.error if status.state in ("FAILED", "LOST") else st.info)(wording.sentence(status.message))
+        if status.state in ("RUNNING", "PENDING"):
+            st.progress(status.share, text=one_line(status))
+        _numbers(status)
+        _curves(run_id)
+        if status.state in ("FAILED", "LOST", "CANCELLED"):
+            with st.expander("The last lines of the log"):
+                st.code("\n".join(run.log_tail(40)) or "The log is empty.", language=None)
+
+
+def _numbers(status: RunStatus) -> None:
+    facts = [
+        ("Phase", status.phase or "–", None),
+        (
+            "Epoch",
+            f"{status.epoch} of at most {status.epochs}" if status.epochs else "–",
+            "Training stops earlier when validation no longer improves.",
+        ),
+        ("Loss", "–" if status.loss is None else wording.significant(status.loss), "Mean of the last second's steps."),
+        ("Memory", "–" if status.memory_mb is None else wording.megabytes(status.memory_mb), "Of the training process."),
+        ("Device", status.device or "–", None),
+        ("Attempt", str(status.attempt or 1), "Counts how often the job was taken up, after a crash or a resume."),
+    ]
+    for column, (label, value, help) in zip(st.columns(len(facts)), facts, strict=True):
+        with column.container(gap=None):
+            st.caption(label, help=help)
+            st.text(value)
+
+
+def _actions(run_id: str, status: RunStatus) -> None:
+    with st.container(horizontal=True, width="content", gap="xsmall"):
+        if status.state in ("PENDING", "RUNNING"):
+            st.button(
+                "Cancel",
+                key=f"cancel.{run_id}",
+                on_click=_act,
+                args=(cancel, run_id),
+                disabled=status.stopping,
+                help="Stops after the current step and keeps a checkpoint to resume from.",
+            )
+            if status.stopping or status.stalled:
+                st.button(
+                    "Force stop",
+                    key=f"force.{run_id}",
+                    on_click=_act,
+                    args=(force_stop, run_id),
+                    help="Ends the process at once. Resuming goes back to the last checkpoint.",
+                )
+        if status.state in ("FAILED", "CANCELLED", "LOST"):
+            st.button(
+                "Resume",
+                key=f"resume.{run_id}",
+                type="primary",
+                on_click=_act,
+                args=(resume, run_id),
+                help="Continues from the last checkpoint; begins anew where there is none.",
+            )
+        if status.state == "DONE":
+            if st.button("Look at its predictions", key=f"look.{run_id}", type="primary"):
+                session.set_run(run_id)
+                navigation.open_page("next_location")
+
+
+def _act(what: Callable[[str], object], run_id: str) -> None:
+    try:
+        what(run_id)
+    except MobiscopeError as error:
+        st.toast(wording.sentence(str(error)))
+
+
+def _curves(run_id: str) -> None:
+    curves = cached.run_curves(run_id)
+    if curves.empty:
+        st.caption("The curves appear with the first step.")
+        return
+    figures = curve_figures(curves, session.theme())
+    for column, (key, figure) in zip(st.columns(max(len(figures), 2), gap="medium"), figures.items(), strict=False):
+        with column:
+            st.plotly_chart(figure, key=f"curve.{run_id}.{key}", config={"displayModeBar": False}, alt=f"Curve of {key} by step")
+
+
+def curve_figures(curves: pd.DataFrame, theme: colours.Theme) -> dict[str, go.Figure]:
+    """Small multiples of a run's curves: the loss by step, and what validation measured.
+
+    Args:
+        curves: Long table with step, t (seconds since the start), key and value.
+        theme: Light or dark.
+    """
+    keys = [key for key in dict.fromkeys(curves["key"]) if str(key).split(".")[-1] not in _HIDDEN_KEYS]
+    chosen = sorted(keys, key=lambda key: (not str(key).startswith("loss"), "total" not in str(key)))[:3]
+    figures = {}
+    for key in chosen:
+        drawn = curves.loc[curves["key"] == key].sort_values("step")
+        line = go.Scatter(
+            x=drawn["step"],
+            y=drawn["value"],
+            mode="lines+markers" if len(drawn) < 30 else "lines",
+            name=wording.html_literal(key),
+            line={"color": colours.role("prediction", theme), "width": 1.6},
+            marker={"size": 5},
+            hovertemplate="step %{x:,}<br>%{y:.4g}<extra></extra>",
+        )
+        figure = go.Figure(line)
+        figure.update_layout(
+            height=190,
+            margin={"l": 8, "r": 8, "t": 28, "b": 8},
+            showlegend=False,
+            title={"text": wording.html_literal(str(key).replace("_", " ")), "font": {"size": 13}, "x": 0, "xanchor": "left"},
+            xaxis={"title": {"text": "step", "font": {"size": 11}}, "nticks": 4},
+            yaxis={"nticks": 4},
+        )
+        figures[str(key)] = figure
+    return figures

@@ -1,0 +1,337 @@
+"""The list of runs, one run against its baselines, and two runs against each other."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import cached, exports, navigation, panels, session, wording
+from dashboard.figures.bars import metric_bars
+from dashboard.figures.frame import CONFIG
+from dashboard.figures.slice_bars import slice_bars
+from dashboard.views.job_card import STATES
+from engine.errors import MobiscopeError
+from engine.runs import Run, RunSummary, delete, rename
+
+DETAILS = {"baselines": "Against baselines", "slices": "By slice", "warnings": "Warnings", "settings": "Settings and data"}
+SHOWN = ("acc@1", "acc@5", "acc@10", "mrr", "ndcg@10", "f1", "distance_median_m")
+
+
+def sentence(runs: list[RunSummary]) -> str:
+    """How many runs are ahead of their best baseline, in one sentence."""
+    scored = [found for run in runs if run.state == "DONE" and (found := cached.scores(run.id)) and found.baseline]
+    if not scored:
+        return "Every run is measured beside baselines that only count visits. There is no finished run to compare yet."
+    ahead = sum(found.value > found.baseline_value for found in scored)
+    return (
+        f"{wording.count(ahead)} of {wording.counted(len(scored), 'finished run')} beat the best baseline in Acc@1, the share "
+        "of steps "
+        "whose true place comes first. Pick one run to open it, two to compare them."
+    )
+
+
+def draw(runs: list[RunSummary]) -> None:
+    """The table; what is picked in it is shown below."""
+    table = listing(runs)
+    state = st.dataframe(
+        table.drop(columns="id"),
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="multi-row",
+        key="runs.table",
+        height=min(38 + 35 * len(table), 300),
+        column_config={
+            "Acc@1": st.column_config.NumberColumn(
+                format="percent", help="Share of test steps whose true place is the first guess."
+            ),
+            "best baseline": st.column_config.NumberColumn(format="percent", help="Acc@1 of the best baseline on the same steps."),
+            "MRR": st.column_config.NumberColumn(format="percent", help="Mean of 1/rank of the true place."),
+            "n": st.column_config.NumberColumn(format="localized", help="Test steps."),
+            "validation": st.column_config.LineChartColumn(help="The watched validation metric by epoch."),
+            "made": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm"),
+        },
+    )
+    picked = [table["id"].iloc[row] for row in state.selection.rows if row < len(table)]
+    known = {run.id: run for run in runs}
+    if not picked:
+        picked = [run_id for run_id in [session.run()] if run_id in known]
+    if len(picked) == 2:
+        with panels.guarded("comparing two runs"):
+            comparison(known[picked[0]], known[picked[1]])
+    elif len(picked) == 1:
+        one(known[picked[0]])
+    elif picked:
+        st.caption(f"{len(picked)} runs are picked. Pick one to open it, or two to compare them.")
+
+
+def listing(runs: list[RunSummary]) -> pd.DataFrame:
+    """One row per run, newest first."""
+    rows = []
+    for run in runs:
+        found = cached.scores(run.id) if run.state == "DONE" else None
+        mrr = cached.scores(run.id, "mrr") if found else None
+        rows.append(
+            {
+                "id": run.id,
+                "run": run.name,
+                "city": run.city_name,
+                "model": run.model,
+                "preset": run.preset,
+                "state": STATES[run.state],
+                "Acc@1": found.value if found else None,
+                "best baseline": found.baseline_value if found else None,
+                "MRR": mrr.value if mrr else None,
+                "n": found.n if found else None,
+                "validation": cached.validation_curve(run.id),
+                "made": run.created_at,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+# ---- one run -----------------------------------------------------------------------------------------------------------------
+
+
+def one(run: RunSummary) -> None:
+    """A run's actions and what it measured."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.subheader(wording.literal(run.name), anchor=False, width="stretch")
+        if st.button("Open", key="runs.open", type="primary", help="Makes it the run of all pages and goes to its predictions."):
+            session.set_run(run.id, city=run.city)
+            navigation.open_page("next_location" if run.state == "DONE" else "train")
+        with st.popover("Rename"):
+            name = st.text_input("Name", value=run.name, max_chars=120, key=f"runs.name.{run.id}")
+            st.button("Save the name", key="runs.rename", on_click=_act, args=(rename, run.id, name), disabled=not name.strip())
+        with st.popover("Delete"):
+            st.markdown("Removes the model, its predictions, checkpoints and log. This cannot be undone.")
+            st.button("Delete this run", key="runs.delete", type="primary", on_click=_delete, args=(run.id,))
+    if run.message:
+        st.info(wording.sentence(run.message))
+    if run.state != "DONE":
+        st.caption(f"This run is {STATES[run.state]}; it has no scores. Its job card is on the Train page.")
+        return
+    view = st.segmented_control(
+        "Show",
+        list(DETAILS),
+        default="baselines",
+        required=True,
+        format_func=DETAILS.__getitem__,
+        key="runs.view",
+        label_visibility="collapsed",
+    )
+    with panels.guarded("showing a run"):
+        {"slices": _by_slice, "warnings": _warnings, "settings": _settings}.get(view, _against_baselines)(run)
+
+
+def _against_baselines(run: RunSummary) -> None:
+    table = cached.run_table(run.id, "metrics")
+    overall = table[(table["slice"] == "all") & (table["metric"].isin(SHOWN))]
+    panels.panel(
+        "Against baselines",
+        "Drawn: one metric of the model (blue) and of every baseline (grey) over all test steps, with 95 % intervals.",
+        "Read: intervals come from drawing people with replacement, because the steps of one person resemble each other.",
+        "Do not conclude from two overlapping intervals that there is no difference; compare two runs for a paired interval.",
+        "Baselines only count the training visits or the window before a step.",
+    )
+    left, right = st.columns([45, 55], gap="medium")
+    with left:
+        metric = st.selectbox("Metric", list(SHOWN), format_func=cached.metric_title, key="runs.metric")
+        st.caption(cached.metric_meaning(metric))
+        st.plotly_chart(
+            metric_bars(overall[overall["metric"] == metric], metric, session.theme(), highlight=(run.model,)),
+            key="runs.bars",
+            config=CONFIG,
+            alt=f"{cached.metric_title(metric)} of the model and its baselines",
+        )
+    with right:
+        wide = overall.assign(cell=[_cell(row) for row in overall.itertuples()]).pivot_table(
+            index=["predictor", "title"], columns="metric", values="cell", aggfunc="first", sort=False
+        )
+        order = overall[overall["metric"] == "acc@1"].sort_values("value", ascending=False)["predictor"]
+        wide = wide.reset_index().set_index("predictor").loc[list(order)].reset_index(drop=True)
+        shown = wide[["title", *[name for name in SHOWN if name in wide]]].rename(columns=cached.metric_title)
+        st.dataframe(
+            shown.rename(columns={"title": "method"}), hide_index=True, key="runs.metrics", height=38 + 35 * min(len(shown), 14)
+        )
+        st.caption(f"Value and 95 % interval; shares in per cent; n = {wording.count(overall['n'].max())} test steps.")
+        st.download_button(
+            "Export the metrics",
+            lambda: exports.csv_bytes(table),
+            file_name=f"{run.id}-metrics.csv",
+            mime="text/csv",
+            key="runs.export",
+            on_click="ignore",
+            type="tertiary",
+        )
+
+
+def _cell(row: Any) -> str:
+    if pd.isna(row.value):
+        return "–"
+    value = wording.measured(row.metric, row.value)
+    return value if pd.isna(row.low) else f"{value} ({wording.span(row.metric, row.low, row.high)})"
+
+
+def _by_slice(run: RunSummary) -> None:
+    table = cached.run_table(run.id, "metrics")
+    titles = cached.slice_titles()
+    names = [name for name in dict.fromkeys(table["slice"]) if name != "all"]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        name = st.selectbox("Slice", names, format_func=lambda key: titles.get(key, (key, ""))[0], key="runs.slice", width=280)
+        metric = st.selectbox("Metric", list(SHOWN), format_func=cached.metric_title, key="runs.slice_metric", width=220)
+        found = cached.scores(run.id, metric)
+        everyone = list(dict.fromkeys(table["predictor"]))
+        compared = st.selectbox(
+            "Compared with",
+            [item for item in everyone if item != run.model],
+            index=_position([item for item in everyone if item != run.model], found, table),
+            format_func=dict(zip(table["predictor"], table["title"], strict=True)).get,
+            key="runs.slice_baseline",
+            width=260,
+        )
+    st.caption(f"{titles.get(name, ('', ''))[1]} {cached.metric_meaning(metric)}")
+    rows = table[(table["slice"] == name) & (table["metric"] == metric) & table["predictor"].isin([run.model, compared])]
+    drawn = rows.assign(series=rows["title"])[["series", "group", "value", "low", "high", "n"]]
+    own = set(rows.loc[rows["predictor"] == run.model, "title"])
+    unit = "share" if wording.is_share(metric) else "m"
+    st.plotly_chart(
+        slice_bars(drawn, unit, session.theme(), models=own, title=cached.metric_title(metric)),
+        key="runs.slices",
+        config=CONFIG,
+        alt=f"{cached.metric_title(metric)} by {name}",
+    )
+    st.caption("Dots with 95 % intervals; the number of test steps stands under each group. Groups without a step have no dot.")
+
+
+def _position(names: list[str], found: cached.Headline | None, table: pd.DataFrame) -> int:
+    titles = dict(zip(table["predictor"], table["title"], strict=True))
+    return next((index for index, name in enumerate(names) if found and titles[name] == found.baseline), 0)
+
+
+def _warnings(run: RunSummary) -> None:
+    table = cached.run_table(run.id, "warnings")
+    if table.empty:
+        st.caption("This model declares no failure detectors.")
+        return
+    fired = table[table["fired"]]
+    st.markdown(
+        f"{wording.count(len(fired))} of {wording.counted(len(table), 'failure detector')} fired after training."
+        if len(fired)
+        else f"None of {wording.counted(len(table), 'failure detector')} fired after training."
+    )
+    shown = table.sort_values("fired", ascending=False)[["name", "fired", "value", "threshold", "meaning"]]
+    st.dataframe(shown, hide_index=True, key="runs.warnings", column_config={"meaning": st.column_config.TextColumn(width="large")})
+
+
+def _settings(run: RunSummary) -> None:
+    opened = Run.open(run.id)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown("**Settings of the model**")
+        st.dataframe(_flat(opened.config), hide_index=True, key="runs.config", height=380)
+    with right:
+        st.markdown("**What was asked**")
+        st.dataframe(
+            _flat(opened.request.model_dump(mode="json", exclude={"config"})), hide_index=True, key="runs.request", height=380
+        )
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> pd.DataFrame:
+    return pd.DataFrame([{"setting": key, "value": value} for key, value in flat(values).items()], columns=["setting", "value"])
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as dotted names and their values as text."""
+    found: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = "none" if value is None else str(value)
+    return found
+
+
+def _act(what: Any, *arguments: Any) -> None:
+    try:
+        what(*arguments)
+    except MobiscopeError as error:
+        st.toast(wording.sentence(str(error)))
+
+
+def _delete(run_id: str) -> None:
+    _act(delete, run_id)
+    if session.run() is None:
+        session.set_run(None)
+    cached.forget_run(run_id)
+
+
+# ---- two runs ----------------------------------------------------------------------------------------------------------------
+
+
+def comparison(first: RunSummary, second: RunSummary) -> None:
+    """Metric differences with paired intervals, and in what the two runs differ."""
+    panels.panel(
+        f"{wording.literal(first.name)} minus {wording.literal(second.name)}",
+        "Drawn: every metric of both runs on the same test steps, and their difference with the 95 % interval of a paired "
+        "bootstrap.",
+        "Read: where the interval leaves out zero, the difference is more than the choice of people explains.",
+        "Do not conclude anything about other seeds: one run is one seed.",
+    )
+    difference = cached.run_difference(first.id, second.id)
+    told = difference[(difference["low"] > 0) | (difference["high"] < 0)]
+    st.markdown(
+        f"The two differ clearly in {wording.count(len(told))} of {wording.counted(len(difference), 'metric')} "
+        f"(n = {wording.count(difference['n'].max())} test steps of "
+        f"{wording.counted(difference['users'].max(), 'person', 'people')})."
+    )
+    shown = pd.DataFrame(
+        {
+            "metric": [cached.metric_title(name) for name in difference["metric"]],
+            first.name: [wording.measured(row.metric, row.a) for row in difference.itertuples()],
+            f"{second.name} ": [wording.measured(row.metric, row.b) for row in difference.itertuples()],
+            "difference": [wording.difference(row.metric, row.value) for row in difference.itertuples()],
+            "95 % interval": [
+                "–"
+                if pd.isna(row.low)
+                else f"{wording.difference(row.metric, row.low)} to {wording.difference(row.metric, row.high)}"
+                for row in difference.itertuples()
+            ],
+            "n": difference["n"],
+        }
+    )
+    st.dataframe(shown, hide_index=True, key="runs.difference")
+    left, right = st.columns(2, gap="medium")
+    one, two = Run.open(first.id), Run.open(second.id)
+    with left:
+        st.markdown("**Settings that differ**")
+        _differences(
+            flat(one.config) | flat(one.request.model_dump(mode="json", exclude={"config", "name"}), "run."),
+            flat(two.config) | flat(two.request.model_dump(mode="json", exclude={"config", "name"}), "run."),
+            first.name,
+            second.name,
+            "config",
+        )
+    with right:
+        st.markdown("**Data cards that differ**")
+        _differences(flat(_card(first.id)), flat(_card(second.id)), first.name, second.name, "card")
+
+
+def _card(run_id: str) -> dict[str, Any]:
+    card = cached.run_data_card(run_id)
+    return {
+        file.file: {"kept": file.rows_kept, "dropped": file.rows_in - file.rows_kept, "sha256": file.sha256[:12]}
+        for file in card.files
+    } | {f"assumption {index}": text for index, text in enumerate(card.assumptions, 1)}
+
+
+def _differences(first: dict[str, str], second: dict[str, str], one: str, two: str, key: str) -> None:
+    rows = [
+        {"setting": name, one: first.get(name, "–"), f"{two} ": second.get(name, "–")}
+        for name in dict.fromkeys([*first, *second])
+        if first.get(name) != second.get(name)
+    ]
+    if rows:
+        st.dataframe(pd.DataFrame(rows), hide_index=True, key=f"runs.{key}")
+    else:
+        st.caption("None: they are the same.")

@@ -1,0 +1,122 @@
+"""The sidebar: city, run, slice and selection, chosen once for all pages, and the jobs in progress."""
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import cached, exports, session, wording
+from dashboard.views import job_card
+from engine.city.city import CityInfo
+
+_CITY, _RUN, _SLICE = "sidebar.city", "sidebar.run", "sidebar.slice"
+
+
+def draw() -> None:
+    """Draws the sidebar's body, below the navigation."""
+    cities = cached.cities()
+    _settle(cities)
+    if not cities:
+        st.caption("No city yet. Home offers a built-in one and a way to bring yours.")
+        return
+    _city(cities)
+    _run()
+    _selection()
+    job_card.in_sidebar()
+
+
+def facts_line(facts: cached.CityFacts, info: CityInfo) -> str:
+    """A city in one line: people, places, visits, span."""
+    parts = []
+    if facts.visits:
+        parts += [wording.counted(facts.people, "person", "people"), wording.counted(facts.visits, "visit")]
+    if facts.places:
+        parts.append(wording.counted(facts.places, "place"))
+    if cells := info.rows.get("cells", 0):
+        parts.append(wording.counted(cells, "cell"))
+    if facts.first is not None and facts.last is not None:
+        parts.append(f"{wording.day(facts.first)} to {wording.day(facts.last)}")
+    return " · ".join(parts)
+
+
+def _settle(cities: list[cached.CityEntry]) -> None:
+    """Makes the choice complete: a run brings its city, and without a choice the newest city is looked at."""
+    known = {entry.slug for entry in cities}
+    chosen = session.run()
+    if chosen:
+        summary = next((run for run in cached.runs() if run.id == chosen), None)
+        if summary is None:
+            session.set_run(None)
+        elif summary.city in known and summary.city != session.city():
+            session.set_run(chosen, city=summary.city)
+    if session.city() not in known and cities:
+        session.set_city(cities[0].slug)
+
+
+def _city(cities: list[cached.CityEntry]) -> None:
+    slugs = [entry.slug for entry in cities]
+    names = {entry.slug: entry.name for entry in cities}
+    session.set_widget(_CITY, session.city())
+    st.selectbox(
+        "City",
+        slugs,
+        format_func=lambda slug: names.get(slug, slug),
+        key=_CITY,
+        on_change=lambda: session.set_city(session.widget(_CITY, None)),
+    )
+    slug = session.city()
+    if slug:
+        st.caption(wording.literal(facts_line(cached.city_facts(slug), cached.city_entry(slug).info), limit=200))
+
+
+def _run() -> None:
+    runs = [run for run in cached.runs() if run.city == session.city()]
+    if not runs:
+        st.caption("No run on this city yet. Train makes one.")
+        return
+    names = {run.id: cached.run_label(run) for run in runs}
+    chosen = session.run()
+    if chosen not in names:
+        finished = [run.id for run in runs if run.state == "DONE"]
+        chosen = finished[0] if finished else None
+        session.set_run(chosen)
+    session.set_widget(_RUN, chosen)
+    st.selectbox(
+        "Run",
+        list(names),
+        format_func=lambda run: names.get(run, run),
+        key=_RUN,
+        placeholder="No finished run",
+        on_change=lambda: session.set_run(session.widget(_RUN, None)),
+    )
+    if chosen and (line := cached.headline(chosen)):
+        st.caption(line)
+
+
+def _selection() -> None:
+    selection = session.selection()
+    if not len(selection):
+        return
+    with st.container(border=True, gap="xsmall"):
+        where = f" · {wording.literal(selection.origin)}" if selection.origin else ""
+        st.markdown(f"**{wording.counted(len(selection), selection.kind)} selected**{where}")
+        with st.container(horizontal=True, gap="xsmall"):
+            st.button("Clear", key="selection.clear", on_click=session.clear_selection, type="tertiary")
+            st.button("Invert", key="selection.invert", on_click=_invert, type="tertiary")
+            listed = pd.DataFrame({f"{selection.kind}_id": list(selection.ids)})
+            st.download_button(
+                "Export",
+                exports.csv_bytes(listed),
+                file_name="selection.csv",
+                mime="text/csv",
+                key="selection.export",
+                type="tertiary",
+                on_click="ignore",
+            )
+
+
+def _invert() -> None:
+    slug, selection = session.city(), session.selection()
+    table, column = {"location": ("locations", "location_id"), "cell": ("cells", "cell_id"), "user": ("visits", "user_id")}[
+        selection.kind
+    ]
+    if slug and cached.city(slug).has(table):
+        session.set_selection(selection.inverted(cached.city(slug).table(table)[column].drop_duplicates()))

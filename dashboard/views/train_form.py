@@ -1,0 +1,192 @@
+"""What to train: the split on the map, the model, its settings, the command that does the same, and the start."""
+
+import numpy as np
+import pandas as pd
+import pydeck as pdk
+import streamlit as st
+from pydantic import ValidationError
+
+from dashboard import cached, forms, panels, session, wording
+from dashboard.figures import base_map, colours
+from dashboard.figures.deck import PIXELS, literal, positions
+from dashboard.figures.parts import PART_TITLES, timeline
+from engine.city.city import City
+from engine.city.samples import Samples
+from engine.city.splits import PARTS, Split
+from engine.errors import MobiscopeError
+from engine.runs import RunRequest, submit
+
+KIND_TITLES = {"published": "as published", "chronological": "by time, per person", "session": "by session, per person"}
+
+
+def shown_run(slug: str) -> str | None:
+    """The run whose card stands on top: the chosen one unless it is long done, and the one this tab started or came by link for."""
+    for run in cached.runs():
+        if run.id == session.run() and run.city == slug and (run.state != "DONE" or run.id == session.followed_run()):
+            return run.id
+    return None
+
+
+def sentence(slug: str, run_id: str | None) -> str:
+    """Where training stands, in one sentence."""
+    runs = [run for run in cached.runs() if run.city == slug]
+    name = wording.literal(cached.city_entry(slug).name)
+    running = [run for run in runs if run.state in ("RUNNING", "PENDING")]
+    if running:
+        return (
+            f"{wording.counted(len(running), 'job')} on {name} in progress. "
+            "Close the tab if you like: the work goes on, and this link finds it again."
+        )
+    done = [run for run in runs if run.state == "DONE"]
+    if done and (line := cached.headline(done[0].id)):
+        return f"The latest of {wording.counted(len(done), 'finished run')} on {name}: {line}"
+    return f"Nothing has been trained on {name} yet. The proposed settings are a good start."
+
+
+def draw(slug: str) -> None:
+    """The form with the split beside it."""
+    city = cached.city(slug)
+    left, right = st.columns([56, 44], gap="medium")
+    with right:
+        model = _model()
+        missing = cached.requirements(slug, model.name)
+        for lack in missing:
+            st.warning(wording.sentence(str(lack)))
+        preset, start = forms.preset(model.config, f"train.{model.name}", model.presets)
+        config = forms.draw(start, f"train.{model.name}.{preset}", visible=3)
+        run = _run_settings(preset)
+    with left:
+        split = _split(city)
+        if split is not None and not missing:
+            _preview(slug, city, split)
+    if config is None or split is None or run is None:
+        return
+    request = run.model_copy(
+        update={"model": model.name, "city": slug, "preset": preset, "config": forms.changed(config, start), "split": split}
+    )
+    with right:
+        if st.button("Start training", type="primary", key="train.start", disabled=bool(missing)):
+            _start(request)
+        from engine.cli import command_for
+
+        with st.expander("The same from a terminal"):
+            st.code(command_for(request), language="bash", wrap_lines=True)
+
+
+def _start(request: RunRequest) -> None:
+    try:
+        run_id = submit(request)
+    except MobiscopeError as error:
+        panels.refusal(error)
+        return
+    session.set_run(run_id)
+    session.follow_run(run_id)
+    st.rerun()
+
+
+def _model() -> cached.ModelEntry:
+    models = {entry.name: entry for entry in cached.models()}
+    chosen = st.selectbox(
+        "Model", list(models), format_func=lambda name: models[name].title, key="train.model", disabled=len(models) < 2
+    )
+    st.caption(wording.literal(models[chosen].paper, limit=300))
+    return models[chosen]
+
+
+def _run_settings(preset: str) -> RunRequest | None:
+    start = RunRequest(model="-", city="-", preset=preset)
+    with st.popover("Name, seed, device", type="tertiary"):
+        return forms.draw(start, "train.request", fields=("name", "seed", "device"))
+
+
+# ---- split -------------------------------------------------------------------------------------------------------------------
+
+
+def _split(city: City) -> Split | None:
+    visits = city.table("visits") if city.has("visits") else pd.DataFrame()
+    kinds = [
+        kind
+        for kind, column in (("published", "split"), ("chronological", "user_id"), ("session", "session_id"))
+        if column in visits
+    ]
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader("What it learns from", anchor=False)
+        with st.popover("Change the split", type="tertiary"):
+            return forms.draw(Split(kind=kinds[0]), "train.split", options={"kind": kinds}, visible=5)
+
+
+def _preview(slug: str, city: City, split: Split) -> None:
+    try:
+        samples = cached.samples(slug, split)
+    except (MobiscopeError, ValidationError) as error:
+        st.error(wording.sentence(str(error)))
+        return
+    theme, log = session.theme(), samples.log
+    counts = np.bincount(samples.part, minlength=len(PARTS))
+    unseen = ~log.seen & (np.bincount(log.location, minlength=len(log.places)) > 0)
+    st.markdown(
+        f"Split {KIND_TITLES[split.kind]}: {wording.count(counts[0])} training, {wording.count(counts[1])} validation and "
+        f"{wording.count(counts[2])} test targets, each with the visits of up to {split.history_days} days before it. "
+        f"{wording.counted(int(unseen.sum()), 'visited place')} of {wording.count(len(log.places))} "
+        f"{'is' if unseen.sum() == 1 else 'are'} unknown to training."
+    )
+    if not counts.all():
+        st.warning("One part has no target. Shorten the warm-up or the history a target needs, or change the shares.")
+    base = cached.base(slug, theme, places=False)
+    layers = [*base.layers, *_places(samples, unseen, theme)]
+    st.pydeck_chart(
+        base_map.deck(layers, city, theme), height=340, key="train.map", alt="Places seen in training and places that are not"
+    )
+    st.caption(
+        "Dots are places, larger with more training visits; ringed ones are visited only outside the training part, so a model "
+        "must name them without having seen anyone there."
+    )
+    st.plotly_chart(
+        timeline(cached.visits_by_day(slug, split), theme),
+        key="train.timeline",
+        config={"displayModeBar": False},
+        alt="Visits per day by part",
+    )
+    st.caption(f"Visits per local day, by part: {', '.join(PART_TITLES.values())}.")
+
+
+def _places(samples: Samples, unseen: np.ndarray, theme: colours.Theme) -> list[pdk.Layer]:
+    log = samples.log
+    seen = np.flatnonzero(log.seen)[:20_000]
+    new = np.flatnonzero(unseen)[:5_000]
+    where = positions(log.places.longitude, log.places.latitude)
+    radius = np.round(1.2 + 3.8 * np.sqrt(log.visits_in_training / max(log.visits_in_training.max(), 1)), 1)
+    tip = [
+        f"{str(name)[:80]}\n{visits:,} training visits"
+        for name, visits in zip(log.places.names, log.visits_in_training, strict=True)
+    ]
+    return [
+        pdk.Layer(
+            "ScatterplotLayer",
+            [{"p": where[row], "r": radius[row], "tip": literal(tip[row])} for row in seen[:5_000]]
+            + [{"p": where[row], "r": radius[row]} for row in seen[5_000:]],
+            id="train-seen",
+            get_position="p",
+            get_radius="r",
+            radius_units=PIXELS,
+            get_fill_color=colours.rgba(colours.role("prediction", theme), 150),
+            pickable=True,
+        ),
+        pdk.Layer(
+            "ScatterplotLayer",
+            [
+                {"p": where[row], "tip": literal(f"{str(log.places.names[row])[:80]}\nnot visited in the training part")}
+                for row in new
+            ],
+            id="train-unseen",
+            get_position="p",
+            get_radius=4,
+            radius_units=PIXELS,
+            filled=False,
+            stroked=True,
+            get_line_color=colours.rgba(colours.role("truth", theme)),
+            line_width_units=PIXELS,
+            get_line_width=1.5,
+            pickable=True,
+        ),
+    ]

@@ -1,0 +1,118 @@
+"""Home: three doors, what was looked at last, and what Mobiscope answers."""
+
+import streamlit as st
+
+from dashboard import cached, navigation, panels, session, wording
+from dashboard.figures import base_map
+from dashboard.views import job_card
+from dashboard.views.sidebar import facts_line
+from engine.city.synthetic import synthesise
+
+QUESTIONS = (
+    (
+        "city",
+        "What is in this city?",
+        "Everything that was read as layers, what was dropped and by which rule, the rhythm of its days.",
+    ),
+    (
+        "train",
+        "What can a model learn here?",
+        "Published models and their settings, trained in the background with a live loss curve.",
+    ),
+    ("runs", "Is it better than counting?", "Every metric beside honest baselines, with the number of cases and an interval."),
+    ("next_location", "Where next?", "One person, one step: the ranked guesses on the map, the truth, and how far off they are."),
+)
+
+
+def main() -> None:
+    cities = cached.cities()
+    panels.head("Where would you like to look?", _answer(cities))
+    _doors(cities)
+    st.space("small")
+    if cities:
+        left, right = st.columns([62, 38], gap="medium")
+        with left:
+            _last_city()
+        with right:
+            job_card.recent(limit=5)
+    st.subheader("What Mobiscope answers", anchor=False)
+    for column, (page, question, sentence) in zip(st.columns(len(QUESTIONS), gap="medium"), QUESTIONS, strict=True):
+        with column:
+            st.page_link(str(navigation.path_of(page)), label=f"**{question}**", query_params=session.link())
+            st.caption(sentence)
+
+
+def _answer(cities: list[cached.CityEntry]) -> str:
+    runs = cached.runs()
+    if not cities:
+        return (
+            "Mobiscope trains published models of human mobility on a city and lets you look inside them. "
+            "Nothing leaves this machine. Begin with a city."
+        )
+    return (
+        f"{wording.counted(len(cities), 'city', 'cities')} and {wording.counted(len(runs), 'run')} are on this machine; nothing "
+        "leaves it. "
+        f"You last looked at {wording.literal(cached.city_entry(session.city() or cities[0].slug).name)}."
+    )
+
+
+def _doors(cities: list[cached.CityEntry]) -> None:
+    built_in = cached.built_in_city()
+    runs = cached.runs()
+    first, second, third = st.columns(3, gap="medium")
+    with first.container(border=True, height="stretch"):
+        st.subheader("Explore the built-in city", anchor=False)
+        st.caption(
+            "A synthetic city whose truth is known: people with roles and habits, districts with functions, places with names. "
+            "Every page has something to show on it."
+        )
+        if built_in:
+            if st.button("Open it", key="home.open_built_in", type="primary"):
+                session.set_city(built_in)
+                navigation.open_page("city")
+        elif st.button("Generate it (about 20 s)", key="home.generate", type="primary"):
+            _generate()
+    with second.container(border=True, height="stretch"):
+        st.subheader("Bring your data", anchor=False)
+        st.caption(
+            "Check-ins, GPS traces, flows, zones, buildings, images. What was recognised, every problem and every dropped row "
+            "is shown before anything is kept."
+        )
+        if st.button("Choose files", key="home.bring"):
+            session.put("city.view", "bring")
+            navigation.open_page("city")
+    with third.container(border=True, height="stretch"):
+        st.subheader("Open a run", anchor=False)
+        if runs:
+            st.caption(
+                f"{wording.counted(len(runs), 'trained model')} with metrics, baselines and predictions, ready to be looked into."
+            )
+            navigation.door("runs", "Choose a run", key="home.runs")
+        else:
+            st.caption("A run is a model trained on a city, with its settings, curves and predictions. There is none yet.")
+            navigation.door("train", "Train the first one", key="home.train", help=None if cities else "Needs a city first.")
+
+
+def _generate() -> None:
+    with panels.progress("Laying out the city") as report:
+        city = synthesise("demo", seed=0, report=report)
+        report("Saving", 0.99)
+        saved = city.save()
+    session.set_city(saved.folder.name)
+    navigation.open_page("city")
+
+
+def _last_city() -> None:
+    slug = session.city()
+    if slug is None:
+        return
+    city, theme = cached.city(slug), session.theme()
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader(wording.literal(city.name), anchor=False)
+        navigation.door("city", "Look at this city", key="home.city")
+    base = cached.base(slug, theme)
+    st.pydeck_chart(base_map.deck(base.layers, city, theme), height=330, key="home.map", alt=f"Map of {city.name}")
+    st.caption(wording.literal(facts_line(cached.city_facts(slug), city.info), limit=200))
+
+
+main()
