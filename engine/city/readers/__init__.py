@@ -1,9 +1,18 @@
 """One reader per file format, each recognised by content. A new format is a new file here and one line in `_READERS`."""
 
 from engine.city.readers.base import Reader
+from engine.city.readers.checkins import Checkins, Venues
+from engine.city.readers.foursquare import Foursquare
+from engine.city.readers.snap import Snap
 from engine.city.readers.vector import VectorReader
 
-_READERS: tuple[Reader, ...] = (VectorReader(),)
+_READERS: tuple[Reader, ...] = (
+    Foursquare(),
+    Snap(),
+    VectorReader(),
+    Checkins(),
+    Venues(),
+)
 
 READERS: dict[str, Reader] = {reader.name: reader for reader in _READERS}
 """All readers by name. Where two are equally sure of a file, the earlier one is proposed."""

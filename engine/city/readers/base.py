@@ -168,14 +168,14 @@ class ReadResult:
     """What became of one file.
 
     Attributes:
-        tables: Canonical tables by name (`schema.TABLES`); spatial ones are GeoDataFrames in EPSG:4326. Visits may carry the
-            helper columns `is_local_time`, `latitude`, `longitude` and columns of locations (`category`, `name`, ...); ingest
-            derives locations from them and removes them.
+        tables: Canonical tables by name (`schema.TABLES`); spatial ones are GeoDataFrames in EPSG:4326. Visits may be in any
+            order, their times naive with the helper column `is_local_time`; locations may lack geometry where another file has it.
         cards: One per file read: rows in, kept, dropped by reason.
         problems: Everything found; any fatal one refuses the upload.
         media: Image bytes by path relative to the city folder (`media/...`).
         assumptions: Sentences for the data card.
         provenance: Facts for `city.json`, e.g. `{"virtual": True}` for a city without geography.
+        derived: Names of tables that only follow from others (locations from visits); a file that brings them itself wins.
     """
 
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
@@ -184,6 +184,7 @@ class ReadResult:
     media: dict[str, bytes] = field(default_factory=dict)
     assumptions: list[str] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
+    derived: set[str] = field(default_factory=set)
 
 
 class Reader(ABC):

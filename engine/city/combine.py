@@ -1,0 +1,333 @@
+"""Files of several tables become one city: visits find their locations, wall clocks their zone, and nothing is lost on the way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+from engine.city.checks import drop_later
+from engine.city.data_card import DataCard, FileCard
+from engine.city.readers.base import IS_LOCAL_TIME, ReadResult
+from engine.city.schema import TABLES, WGS84
+from engine.city.times import localise
+from engine.city.zones import ZoneGuess, guess_zone
+from engine.errors import Problem
+
+_GUESS_FROM = ("locations", "cells", "pois", "boundary", "buildings", "street_views")
+_FAR_ZONE_KM = 1500
+
+
+@dataclass
+class Combined:
+    """An upload as one city's tables.
+
+    Attributes:
+        tables: Canonical tables.
+        card: The data card.
+        time_zone: IANA name; empty where it must be asked for.
+        zone_guess: How it was guessed; None if chosen.
+        media: Image bytes by path.
+        provenance: Facts for `city.json`.
+        problems: Everything found, over all files.
+    """
+
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    card: DataCard = field(default_factory=DataCard)
+    time_zone: str = ""
+    zone_guess: ZoneGuess | None = None
+    media: dict[str, bytes] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def combine(results: Sequence[ReadResult], time_zone: str | None = None) -> Combined:
+    """One city's tables from the results of several files.
+
+    Args:
+        results: What each file gave.
+        time_zone: IANA zone the analyst chose; None guesses it.
+
+    Returns:
+        The combined upload; its problems may be fatal, then the tables are not complete.
+    """
+    upload = Combined(problems=[problem for result in results for problem in result.problems])
+    cards = [list(result.cards) for result in results]
+    assumptions = [sentence for result in results for sentence in result.assumptions]
+    for result in results:
+        upload.media |= result.media
+        upload.provenance |= {name: value for name, value in result.provenance.items() if name not in ("venues_table", "time_zone")}
+    for name in TABLES:
+        if name not in ("visits", "locations"):
+            frame = _stack(name, results, cards, upload.problems)
+            if frame is not None:
+                upload.tables[name] = frame
+    visits, source = _all_visits(results)
+    locations = _all_locations(results, visits, upload, cards, assumptions)
+    if locations is not None:
+        upload.tables["locations"] = locations
+    if visits is not None and not any(problem.fatal for problem in upload.problems):
+        visits, source = _drop_unplaced(visits, source, locations, cards, upload.problems)
+    _settle_zone(upload, results, time_zone, assumptions, visits)
+    if visits is not None and upload.time_zone and not any(problem.fatal for problem in upload.problems):
+        upload.tables["visits"] = _finish_visits(visits, upload.time_zone, assumptions, upload.problems)
+    upload.card = DataCard(files=[card for group in cards for card in group], assumptions=list(dict.fromkeys(assumptions)))
+    return upload
+
+
+def _stack(name: str, results: Sequence[ReadResult], cards: list[list[FileCard]], problems: list[Problem]) -> pd.DataFrame | None:
+    frames = [(index, result.tables[name]) for index, result in enumerate(results) if name in result.tables]
+    if not frames:
+        return None
+    if len(frames) == 1:
+        return frames[0][1]
+    joined = pd.concat([frame for _, frame in frames], ignore_index=True)
+    source = np.repeat([index for index, _ in frames], [len(frame) for _, frame in frames])
+    key = TABLES[name].key
+    if key:
+        twice = joined[key].duplicated().to_numpy()
+        for index in np.unique(source[twice]):
+            rows = int((source[twice] == index).sum())
+            cards[index] = [drop_later(card, "MERGED", rows) if card.table == name else card for card in cards[index]]
+            found = f"{rows:,} rows have a `{key}` that an earlier file of the upload already brought; the earlier ones are kept."
+            problems.append(Problem("MERGED", found, "", cards[index][0].file if cards[index] else "", rows=rows, fatal=False))
+        joined = joined[~twice].reset_index(drop=True)
+    if isinstance(frames[0][1], gpd.GeoDataFrame):
+        joined = gpd.GeoDataFrame(joined, geometry="geometry", crs=WGS84)
+    return joined
+
+
+def _all_visits(results: Sequence[ReadResult]) -> tuple[pd.DataFrame | None, np.ndarray]:
+    frames = [(index, result.tables["visits"]) for index, result in enumerate(results) if "visits" in result.tables]
+    if not frames:
+        return None, np.zeros(0, np.int64)
+    source = np.repeat([index for index, _ in frames], [len(frame) for _, frame in frames])
+    if len(frames) == 1:
+        return frames[0][1], source
+    columns = list(dict.fromkeys(column for _, frame in frames for column in frame.columns))
+    joined = {}
+    for column in columns:
+        pieces = [frame[column] if column in frame else pd.Series(pd.NA, index=frame.index) for _, frame in frames]
+        if any(isinstance(piece.dtype, pd.CategoricalDtype) for piece in pieces):
+            pieces = [piece.astype("category") for piece in pieces]
+            joined[column] = pd.Series(pd.api.types.union_categoricals(pieces))
+        else:
+            joined[column] = pd.concat(pieces, ignore_index=True)
+    frame = pd.DataFrame(joined)
+    if IS_LOCAL_TIME in frame:
+        frame[IS_LOCAL_TIME] = frame[IS_LOCAL_TIME].astype("boolean").fillna(False).astype(bool)
+    return frame, source
+
+
+def _all_locations(
+    results: Sequence[ReadResult],
+    visits: pd.DataFrame | None,
+    upload: Combined,
+    cards: list[list[FileCard]],
+    assumptions: list[str],
+) -> gpd.GeoDataFrame | None:
+    """Locations brought by files come first; what visits say fills their gaps and adds the ones they lack."""
+    brought, derived = [], []
+    visited = set(visits["location_id"].cat.categories) if visits is not None else set()
+    for index, result in enumerate(results):
+        if "locations" not in result.tables:
+            continue
+        frame = result.tables["locations"]
+        role = result.provenance.get("venues_table", "locations")
+        overlap = len(visited & set(frame["location_id"]))
+        if role == "auto":
+            role = "locations" if overlap or (visits is not None and not isinstance(frame, gpd.GeoDataFrame)) else "pois"
+            if role == "pois" and visits is not None:
+                found = "No visit refers to the ids of this file; its places were taken as points of interest."
+                upload.problems.append(
+                    Problem("NO_OVERLAP", found, "Map another id column if they should match.", _file(cards[index]), fatal=False)
+                )
+        if role == "pois":
+            _add_pois(frame, index, upload, cards)
+        elif "locations" in result.derived:
+            derived.append(frame)
+        else:
+            brought.append((index, frame))
+    if not brought and not derived:
+        return None
+    frames = []
+    for index, frame in brought:
+        frames.append(frame)
+        unvisited = len(set(frame["location_id"]) - visited) if visited else 0
+        if unvisited:
+            assumptions.append(
+                f"{unvisited:,} locations of `{_file(cards[index])}` are in no visit; they are kept as places one could go."
+            )
+    frames += derived
+    if len(frames) == 1 and isinstance(frames[0], gpd.GeoDataFrame):
+        return frames[0]
+    plain = pd.concat(
+        [
+            pd.DataFrame(frame.drop(columns="geometry")).assign(longitude=frame.geometry.x, latitude=frame.geometry.y)
+            if isinstance(frame, gpd.GeoDataFrame)
+            else frame
+            for frame in frames
+        ],
+        ignore_index=True,
+    )
+    for column in plain.columns.difference(["location_id", "longitude", "latitude"]):
+        plain[column] = plain[column].replace("", None)
+    if "longitude" not in plain:
+        plain["longitude"] = plain["latitude"] = np.nan
+    merged = plain.groupby("location_id", sort=True).first().reset_index()
+    lost = merged["longitude"].isna()
+    if lost.any():
+        assumptions.append(f"{int(lost.sum()):,} locations have no position in any file and are left out.")
+        for index, frame in brought:
+            rows = int(frame["location_id"].isin(merged.loc[lost, "location_id"]).sum())
+            cards[index] = [drop_later(card, "NO_POSITION", rows) if card.table == "locations" else card for card in cards[index]]
+        merged = merged[~lost].reset_index(drop=True)
+    if merged.empty:
+        return None
+    text = merged.drop(columns=["longitude", "latitude"]).fillna("").astype("str")
+    points = gpd.points_from_xy(merged["longitude"], merged["latitude"])
+    return gpd.GeoDataFrame(text, geometry=points, crs=WGS84)
+
+
+def _add_pois(frame: pd.DataFrame, index: int, upload: Combined, cards: list[list[FileCard]]) -> None:
+    if not isinstance(frame, gpd.GeoDataFrame):
+        found = "The places have no coordinates, and no visits refer to them."
+        upload.problems.append(
+            Problem("NO_POSITION", found, "Map latitude and longitude, or bring the visits too.", _file(cards[index]))
+        )
+        return
+    pois = frame.rename(columns={"location_id": "poi_id"})
+    known = upload.tables.get("pois")
+    if known is not None:
+        fresh = ~pois["poi_id"].isin(known["poi_id"])
+        rows = int((~fresh).sum())
+        cards[index] = [drop_later(card, "MERGED", rows) for card in cards[index]]
+        pois = gpd.GeoDataFrame(pd.concat([known, pois[fresh]], ignore_index=True), geometry="geometry", crs=WGS84)
+    upload.tables["pois"] = pois
+    cards[index] = [card.model_copy(update={"table": "pois"}) if card.table == "locations" else card for card in cards[index]]
+
+
+def _drop_unplaced(
+    visits: pd.DataFrame,
+    source: np.ndarray,
+    locations: gpd.GeoDataFrame | None,
+    cards: list[list[FileCard]],
+    problems: list[Problem],
+) -> tuple[pd.DataFrame, np.ndarray]:
+    ids = visits["location_id"].cat
+    known = set(locations["location_id"]) if locations is not None else set()
+    placed = (
+        np.array([category in known for category in ids.categories], bool)[ids.codes.to_numpy()]
+        if len(visits)
+        else np.zeros(0, bool)
+    )
+    if placed.all():
+        return visits, source
+    for index in np.unique(source[~placed]):
+        lost = np.flatnonzero((source == index) & ~placed)
+        examples = [f"location {visits['location_id'].iloc[row]!r}" for row in lost[:3]]
+        share = len(lost) / int((source == index).sum())
+        found = (
+            f"{len(lost):,} visits ({share:.1%}) refer to locations that have no position in any file, for example {examples[0]}."
+        )
+        mend = "Bring the venues table with these ids and coordinates, or map latitude and longitude of the visits."
+        problems.append(Problem("NO_POSITION", found, mend, _file(cards[index]), None, "location_id", len(lost), fatal=share > 0.5))
+        cards[index] = [
+            drop_later(card, "NO_POSITION", len(lost), examples) if card.table == "visits" else card for card in cards[index]
+        ]
+    return visits[placed].reset_index(drop=True), source[placed]
+
+
+def _settle_zone(
+    upload: Combined, results: Sequence[ReadResult], chosen: str | None, assumptions: list[str], visits: pd.DataFrame | None
+) -> None:
+    is_naive = visits is not None and IS_LOCAL_TIME in visits and bool(visits[IS_LOCAL_TIME].any())
+    given = next((result.provenance["time_zone"] for result in results if "time_zone" in result.provenance), None)
+    if chosen:
+        try:
+            ZoneInfo(chosen)
+        except (KeyError, ValueError, OSError):
+            found = f"{chosen[:60]!r} is not an IANA time zone."
+            upload.problems.append(Problem("TIME_ZONE", found, "Give one such as America/New_York."))
+            return
+        upload.time_zone = chosen
+        if is_naive:
+            assumptions.append(f"Times without a zone are wall-clock times of {chosen}, as chosen.")
+        return
+    if given:
+        upload.time_zone = given
+        return
+    frame = next((upload.tables[name] for name in _GUESS_FROM if name in upload.tables and len(upload.tables[name])), None)
+    if frame is None:
+        return
+    centre = frame.geometry.representative_point() if not (frame.geom_type == "Point").all() else frame.geometry
+    guess = guess_zone(centre.x.to_numpy(), centre.y.to_numpy())
+    upload.zone_guess = guess
+    near = f"the nearest well-known city of that zone is {guess.distance_km:,.0f} km from the middle of the data"
+    if is_naive and not guess.certain:
+        found = f"The times have no zone, and the place leaves it open ({guess.name} is likely, but {near})."
+        upload.problems.append(Problem("TIME_ZONE", found, "Choose the city's time zone.", column="started_at"))
+        return
+    upload.time_zone = guess.name
+    if is_naive:
+        assumptions.append(
+            f"Times without a zone were taken as wall-clock times of {guess.name}, guessed from the coordinates ({near})."
+        )
+    else:
+        unsure = "" if guess.certain else "; this is unsure, choose another one if it is wrong"
+        assumptions.append(f"Local times are shown in {guess.name}, guessed from the coordinates ({near}){unsure}.")
+
+
+def _finish_visits(visits: pd.DataFrame, time_zone: str, assumptions: list[str], problems: list[Problem]) -> pd.DataFrame:
+    """UTC times, rows by user and time (ties in file order), ids as text."""
+    columns: dict[str, Any] = {}
+    local = visits[IS_LOCAL_TIME].to_numpy(bool) if IS_LOCAL_TIME in visits else np.zeros(len(visits), bool)
+    for name in ("started_at", "finished_at"):
+        if name in visits:
+            columns[name] = _to_utc(visits[name], local, time_zone, name, assumptions)
+    users = visits["user_id"].cat.remove_unused_categories()
+    users = users.cat.reorder_categories(sorted(users.cat.categories))
+    clock = columns["started_at"].dt.tz_localize(None).to_numpy("datetime64[us]").astype(np.int64)
+    order = np.lexsort((clock, users.cat.codes.to_numpy()))
+    single = int((users.value_counts(sort=False) == 1).sum())
+    if single:
+        assumptions.append(
+            f"{single:,} of {len(users.cat.categories):,} people have a single visit: counted, but they form no sequence."
+        )
+    frame = {}
+    for column in (declared.name for declared in TABLES["visits"].columns):
+        if column in columns:
+            frame[column] = columns[column].iloc[order].reset_index(drop=True)
+        elif column in visits:
+            frame[column] = visits[column].iloc[order].astype("str").reset_index(drop=True)
+    return pd.DataFrame(frame)
+
+
+def _to_utc(values: pd.Series, local: np.ndarray, time_zone: str, name: str, assumptions: list[str]) -> pd.Series:
+    if isinstance(values.dtype, pd.DatetimeTZDtype):
+        return values.dt.tz_convert("UTC")
+    if not local.any():
+        return values.dt.tz_localize("UTC")
+    if local.all():
+        utc, twice, moved = localise(values, time_zone)
+    else:
+        utc = values.dt.tz_localize("UTC")
+        walls, twice, moved = localise(values[local], time_zone)
+        utc[local] = walls
+        assumptions.append(f"{int(local.sum()):,} of {len(values):,} times had no zone and {int((~local).sum()):,} had an offset.")
+    if twice:
+        assumptions.append(
+            f"{twice:,} times of `{name}` lie in the hour that happens twice when clocks go back; the first one was taken."
+        )
+    if moved:
+        assumptions.append(
+            f"{moved:,} times of `{name}` lie in the hour that clocks skip; they were moved to the first moment after it."
+        )
+    return utc
+
+
+def _file(cards: list[FileCard]) -> str:
+    return cards[0].file if cards else ""

@@ -1,0 +1,328 @@
+"""Reading an upload, inside the limited child process: sniff, recognise, read, combine. `engine/city/ingest.py` is the outside."""
+
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, Field
+
+from engine.city.city import City
+from engine.city.combine import Combined, combine
+from engine.city.data_card import DataCard, FileCard
+from engine.city.readers import READERS
+from engine.city.readers.base import ReadContext, Reader, ReadResult, SniffedFile
+from engine.city.readers.sniff import sniff, unpack
+from engine.city.recipe import IngestChoices
+from engine.errors import CityError, IngestError, Problem
+
+SKIP = "skip"
+"""Chosen as reader, it leaves a file out."""
+PREVIEW_POINTS = 2000
+INSPECT_ROWS = 500_000
+_SURE = 0.2
+Report = Callable[[str, float], None]
+
+
+class ColumnSeen(BaseModel):
+    """A column of a file, for the mapping form."""
+
+    name: str
+    samples: list[str] = []
+    field: str | None = Field(None, description="Field it is mapped to, proposed or chosen.")
+
+
+class FileSeen(BaseModel):
+    """A file of the upload as recognised."""
+
+    file: str
+    size: int
+    reader: str | None = None
+    title: str = ""
+    confidence: float = 0.0
+    candidates: list[tuple[str, float]] = Field(default=[], description="Readers that could take it, the surest first.")
+    columns: list[ColumnSeen] = []
+    mapping: dict[str, str] = Field(default={}, description="Field to column.")
+    encoding: str = ""
+    delimiter: str = ""
+    card: FileCard | None = Field(None, description="What would be kept and dropped.")
+    preview: list[list[str]] = Field(default=[], description="First rows as text.")
+    is_partial: bool = Field(False, description="Whether only its first rows were looked at.")
+
+
+class Seen(BaseModel):
+    """What an inspection found; see `engine.city.ingest.Inspection`."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    files: list[FileSeen] = []
+    problems: list[Problem] = []
+    tables: dict[str, int] = Field(default={}, description="Rows per table the city would have.")
+    time_zone: str = ""
+    zone_is_certain: bool = True
+    bounds: tuple[float, float, float, float] | None = None
+    data_card: DataCard = DataCard()
+
+
+@dataclass
+class Upload:
+    """All files of an upload, read.
+
+    Attributes:
+        seen: What was recognised, per file.
+        results: What each file gave.
+        combined: The city's tables.
+    """
+
+    seen: list[FileSeen] = field(default_factory=list)
+    results: list[ReadResult] = field(default_factory=list)
+    combined: Combined = field(default_factory=Combined)
+
+
+def read_upload(
+    files: Sequence[tuple[Path, str]],
+    choices: IngestChoices,
+    folder: Path,
+    limit_rows: int | None = None,
+    now: datetime | None = None,
+    report: Report = lambda message, share: None,
+) -> Upload:
+    """Reads files into one city's tables.
+
+    Args:
+        files: Path and the analyst's name of each.
+        choices: Decisions.
+        folder: For temporary files.
+        limit_rows: Read only the first rows of each table (inspection).
+        now: Times after it are in the future.
+        report: Told what is being done.
+
+    Returns:
+        The upload; all problems, fatal or not, are in `combined.problems`.
+    """
+    upload = Upload()
+    context = ReadContext(folder, choices.time_zone, limit_rows, now or datetime.now(UTC), report)
+    known = {name for _, name in files}
+    for name in choices.files:
+        if name != "*" and name not in known and not any(name.startswith(f"{file}/") for file in known):
+            found = f"Choices are given for `{name}`, which is not among the files."
+            upload.results.append(ReadResult(problems=[Problem("FILE_MISSING", found, "Bring it, or correct the name.")]))
+    for index, (path, name) in enumerate(files):
+        report(f"Looking at {name}", index / len(files))
+        if choices.of(name).reader == SKIP:
+            continue
+        try:
+            sniffed = sniff(path, name, folder, _text_option(choices, name))
+            _read_one(sniffed, choices, context, upload, may_skip=False)
+        except IngestError as error:
+            upload.results.append(ReadResult(problems=[_named(problem, name) for problem in error.problems]))
+            if not any(seen.file == name for seen in upload.seen):
+                upload.seen.append(FileSeen(file=name, size=path.stat().st_size))
+    report("Putting the tables together", 0.9)
+    upload.combined = combine(upload.results, choices.time_zone)
+    if not upload.combined.tables and not any(problem.fatal for problem in upload.combined.problems):
+        upload.combined.problems.append(
+            Problem("NOTHING", "The upload holds nothing a city could be made of.", "Bring visits, places or a map.")
+        )
+    return upload
+
+
+def inspect_task(job: dict[str, Any], out: Path, report: Report) -> None:
+    """Inspects the upload of a job; writes `seen.json` and `preview.parquet`."""
+    choices = IngestChoices.model_validate(job["choices"])
+    upload = read_upload(_files(job), choices, out.parent, INSPECT_ROWS, report=report)
+    seen = seen_of(upload)
+    (out / "seen.json").write_text(seen.model_dump_json(), encoding="utf-8")
+    preview_of(upload.combined.tables).to_parquet(out / "preview.parquet", index=False)
+
+
+def ingest_task(job: dict[str, Any], out: Path, report: Report) -> None:
+    """Reads the upload of a job and saves the city under `out/city`.
+
+    Raises:
+        IngestError: With all problems, if any is fatal.
+    """
+    choices = IngestChoices.model_validate(job["choices"])
+    upload = read_upload(_files(job), choices, out.parent, report=report)
+    report("Writing the city", 0.95)
+    build_city(upload, job["name"], choices).save(out / "city")
+
+
+def build_city(upload: Upload, name: str, choices: IngestChoices) -> City:
+    """The city in memory.
+
+    Raises:
+        IngestError: With all problems, if any is fatal.
+    """
+    combined = upload.combined
+    if any(problem.fatal for problem in combined.problems):
+        raise IngestError(combined.problems)
+    notes = [str(problem) for problem in combined.problems if not problem.fatal]
+    card = combined.card.model_copy(update={"assumptions": list(dict.fromkeys([*combined.card.assumptions, *notes]))})
+    provenance = combined.provenance | {
+        "source": "upload",
+        "files": [{"name": entry.file, "sha256": entry.sha256, "reader": entry.recognised_as} for entry in card.files],
+        "recipe": choices.model_dump(exclude_defaults=True),
+    }
+    try:
+        return City.build(
+            name,
+            combined.tables,
+            time_zone=combined.time_zone or "Etc/UTC",
+            data_card=card,
+            provenance=provenance,
+            media=combined.media,
+            metric_crs=combined.provenance.get("metric_crs"),
+        )
+    except CityError as error:
+        raise IngestError([*combined.problems, Problem("CITY", str(error), "Bring the file that is missing.")]) from None
+
+
+def seen_of(upload: Upload) -> Seen:
+    """The inspection as data."""
+    combined = upload.combined
+    bounds = None
+    for frame in combined.tables.values():
+        if isinstance(frame, gpd.GeoDataFrame) and len(frame):
+            west, south, east, north = (float(value) for value in frame.total_bounds)
+            bounds = (west, south, east, north)
+            break
+    return Seen(
+        files=upload.seen,
+        problems=combined.problems,
+        tables={name: len(frame) for name, frame in combined.tables.items()},
+        time_zone=combined.time_zone or (combined.zone_guess.name if combined.zone_guess else ""),
+        zone_is_certain=bool(combined.time_zone) and (combined.zone_guess is None or combined.zone_guess.certain),
+        bounds=bounds,
+        data_card=combined.card,
+    )
+
+
+def preview_of(tables: dict[str, pd.DataFrame], points: int = PREVIEW_POINTS) -> pd.DataFrame:
+    """At most `points` positions to draw: longitude, latitude (degrees), table, label; evenly spaced rows, not the first ones."""
+    spatial = {name: frame for name, frame in tables.items() if isinstance(frame, gpd.GeoDataFrame) and len(frame)}
+    parts = []
+    for name, frame in spatial.items():
+        some = frame.iloc[np.unique(np.linspace(0, len(frame) - 1, max(points // len(spatial), 1)).astype(int))]
+        where = some.geometry.representative_point()
+        label = next(
+            (column for column in ("name", "category", "location_id", "poi_id", "cell_id", "kind") if column in some), None
+        )
+        text = some[label].fillna("").astype("str") if label else pd.Series("", index=some.index, dtype="str")
+        parts.append(pd.DataFrame({"longitude": where.x, "latitude": where.y, "table": name, "label": text}))
+    empty = pd.DataFrame({"longitude": [0.0], "latitude": [0.0], "table": [""], "label": [""]})[:0]
+    return pd.concat(parts, ignore_index=True).astype({"table": "str", "label": "str"}) if parts else empty
+
+
+def _read_one(sniffed: SniffedFile, choices: IngestChoices, context: ReadContext, upload: Upload, may_skip: bool) -> None:
+    chosen = choices.of(sniffed.name)
+    if chosen.reader == SKIP:
+        return
+    candidates = sorted(((reader.name, _confidence(reader, sniffed)) for reader in READERS.values()), key=lambda pair: -pair[1])
+    if chosen.reader is not None and chosen.reader not in READERS:
+        found = f"There is no reader `{chosen.reader}`."
+        raise IngestError([Problem("READER", found, f"Readers are {', '.join(READERS)}, or `{SKIP}`.", sniffed.name)])
+    name, confidence = (chosen.reader, dict(candidates)[chosen.reader]) if chosen.reader else candidates[0]
+    if sniffed.kind == "zip" and (confidence < 0.5 if chosen.reader is None else confidence < _SURE):
+        for member in unpack(sniffed, context.folder):
+            try:
+                _read_one(member, choices, context, upload, may_skip=True)
+            except IngestError as error:
+                upload.results.append(ReadResult(problems=[_named(problem, member.name) for problem in error.problems]))
+        return
+    seen = FileSeen(file=sniffed.name, size=sniffed.size, candidates=[pair for pair in candidates if pair[1] > 0])
+    upload.seen.append(seen)
+    if sniffed.text is not None:
+        seen.encoding, seen.delimiter = sniffed.text.encoding, sniffed.text.delimiter
+        seen.preview = [list(row) for row in sniffed.text.rows[:20]]
+    if confidence < _SURE and chosen.reader is None:
+        seen.columns = _columns(sniffed, {})
+        problem = Problem(
+            "FORMAT",
+            "The content fits no format known here."
+            + (f" Its columns are {', '.join(sniffed.columns[:12])}." if sniffed.columns else ""),
+            "Choose a reader and map its columns, or leave the file out.",
+            sniffed.name,
+            fatal=not may_skip,
+        )
+        upload.results.append(ReadResult(problems=[problem]))
+        return
+    reader = READERS[name]
+    seen.reader, seen.title, seen.confidence = name, reader.title, confidence
+    seen.mapping = {key: column for key, column in (reader.propose(sniffed) | chosen.mapping).items() if column}
+    seen.columns = _columns(sniffed, seen.mapping)
+    context.report(f"Reading {sniffed.name} as {reader.title}", 0.1)
+    result = _read_guarded(reader, sniffed, choices, context)
+    upload.results.append(result)
+    seen.card = result.cards[0] if result.cards else None
+    seen.is_partial = context.limit_rows is not None and seen.card is not None and seen.card.rows_in >= context.limit_rows
+
+
+def _read_guarded(reader: Reader, sniffed: SniffedFile, choices: IngestChoices, context: ReadContext) -> ReadResult:
+    """What a reader answers, its refusals as problems; whatever else it raises is our mistake and is said as such."""
+    try:
+        chosen = choices.of(sniffed.name)
+        names = {option.name for option in reader.options}
+        unknown = [name for name in chosen.options if name not in names]
+        own = choices.files.get(sniffed.name)
+        if own and (wrong := [name for name in own.options if name not in names]):
+            listed = ", ".join(sorted(names)) or "none"
+            raise IngestError([Problem("OPTION", f"{reader.title} has no option `{wrong[0]}`.", f"It has {listed}.", sniffed.name)])
+        fields = {spec.name for spec in reader.fields}
+        common = choices.files.get("*")
+        # A mapping for all files speaks to those files that have the column.
+        mapping = {
+            key: column
+            for key, column in chosen.mapping.items()
+            if (own and key in own.mapping)
+            or not common
+            or (key in fields and column in sniffed.columns)
+            or len(choices.files) == 0
+        }
+        options = {key: value for key, value in chosen.options.items() if key not in unknown}
+        return reader.read(sniffed, chosen.model_copy(update={"mapping": mapping, "options": options}), context)
+    except IngestError as error:
+        return ReadResult(problems=[_named(problem, sniffed.name) for problem in error.problems])
+    except MemoryError:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        found = f"Reading it as {reader.title} failed in a way that was not foreseen ({type(error).__name__})."
+        return ReadResult(
+            problems=[
+                Problem("INTERNAL", found, "Please report it with the file's first lines; another reader may fit.", sniffed.name)
+            ]
+        )
+
+
+def _confidence(reader: Reader, sniffed: SniffedFile) -> float:
+    try:
+        return min(max(reader.recognise(sniffed), 0.0), 1.0)
+    except Exception:
+        traceback.print_exc()
+        return 0.0
+
+
+def _columns(sniffed: SniffedFile, mapping: dict[str, str]) -> list[ColumnSeen]:
+    fields = {column: key for key, column in mapping.items()}
+    return [
+        ColumnSeen(name=column, samples=list(sniffed.samples.get(column, ()))[:5], field=fields.get(column))
+        for column in sniffed.columns
+    ]
+
+
+def _text_option(choices: IngestChoices, name: str) -> str | None:
+    encoding = choices.of(name).options.get("encoding")
+    return str(encoding) if encoding else None
+
+
+def _named(problem: Problem, name: str) -> Problem:
+    return problem if problem.file else replace(problem, file=name)
+
+
+def _files(job: dict[str, Any]) -> list[tuple[Path, str]]:
+    return [(Path(file["path"]), file["name"]) for file in job["files"]]

@@ -1,0 +1,73 @@
+"""What an analyst decided about an upload, as one object: the form fills it, a recipe file keeps it, `--map` writes into it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from engine import store
+from engine.city.readers.base import FileChoices, OptionValue
+from engine.errors import ConfigError
+
+ALL_FILES = "*"
+
+
+class IngestChoices(BaseModel):
+    """Decisions about an upload. Everything left out is proposed from the content and written into the data card."""
+
+    model_config = ConfigDict(extra="forbid")
+    time_zone: str | None = Field(
+        None, description="IANA zone of the city, e.g. America/New_York; None guesses it from coordinates."
+    )
+    files: dict[str, FileChoices] = Field({}, description="Choices by file name; `*` holds those for all files.")
+
+    def of(self, name: str) -> FileChoices:
+        """The choices for one file: its own on top of those for all files."""
+        common, own = self.files.get(ALL_FILES, FileChoices()), self.files.get(name, FileChoices())
+        return FileChoices(
+            reader=own.reader or common.reader,
+            mapping=common.mapping | own.mapping,
+            options=common.options | own.options,
+        )
+
+    def with_pairs(self, pairs: Iterable[str], options: Iterable[str] = (), file: str = ALL_FILES) -> "IngestChoices":
+        """A copy with `column=field` pairs (and `option=value` pairs) added, as the command line gives them.
+
+        Raises:
+            ConfigError: If a pair has no `=`.
+        """
+        mapping: dict[str, str] = {}
+        for pair in pairs:
+            column, sign, name = pair.rpartition("=")
+            if not sign or not column or not name:
+                raise ConfigError(f"{pair!r} is no mapping. Write `column=field`, for example `local_time=started_at`.")
+            mapping[name] = column
+        chosen: dict[str, OptionValue] = {}
+        for pair in options:
+            name, sign, value = pair.partition("=")
+            if not sign:
+                raise ConfigError(f"{pair!r} is no option. Write `option=value`, for example `day_first=true`.")
+            chosen[name] = yaml.safe_load(value)
+        known = self.files.get(file, FileChoices())
+        merged = FileChoices(reader=known.reader, mapping=known.mapping | mapping, options=known.options | chosen)
+        return self.model_copy(update={"files": self.files | {file: merged}})
+
+    def save(self, path: Path) -> None:
+        """Writes the recipe as YAML."""
+        store.write_text(path, yaml.safe_dump(self.model_dump(exclude_defaults=True), allow_unicode=True, sort_keys=False))
+
+    @classmethod
+    def load(cls, path: Path) -> "IngestChoices":
+        """Reads a recipe.
+
+        Raises:
+            ConfigError: If it is not YAML or says something unknown.
+        """
+        try:
+            return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f"Recipe `{path.name}` cannot be read: {error}") from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ConfigError(f"Recipe `{path.name}`: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
