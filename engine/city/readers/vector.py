@@ -13,6 +13,7 @@ import shapely
 
 from engine.city.data_card import Dropped
 from engine.city.readers.base import FieldSpec, FileChoices, OptionSpec, ReadContext, Reader, ReadResult, SniffedFile
+from engine.city.readers.frames import settle_mapping
 from engine.city.readers.geometry import CleanShapes, Shapes, clean_shapes, missing_crs, parse_crs
 from engine.city.readers.layers import Layer, container_of, load_layer
 from engine.city.schema import TABLES, WGS84
@@ -127,7 +128,8 @@ class VectorReader(Reader):
         """Reads one layer into one table."""
         layer_name = self.option(choices, "layer")
         layer = load_layer(file, context.folder, None if layer_name is None else str(layer_name), context.limit_rows)
-        mapping = _checked_mapping(file, layer, choices, propose_mapping(layer.attributes))
+        columns = tuple(map(str, layer.attributes.columns))
+        mapping = settle_mapping(file, self.fields, choices, propose_mapping(layer.attributes), columns)
         table = str(self.option(choices, "table"))
         if table == "auto":
             table = classify(layer.shapes, mapping)
@@ -149,7 +151,7 @@ class VectorReader(Reader):
         context.report(f"{file.name}: {len(frame):,} {table}", 1.0)
         card = self.card(file, table, len(shapes), len(frame), clean.dropped, clean.repairs)
         assumptions = [f"{file.name}: {layer.crs_note}"] if layer.crs_note and self.option(choices, "crs") is None else []
-        return ReadResult({table: frame}, [card], clean.problems, assumptions=assumptions)
+        return ReadResult({table: frame}, cards=[card], problems=clean.problems, assumptions=assumptions)
 
     def _clean(self, file: SniffedFile, layer: Layer, shapes: Shapes, choices: FileChoices, table: str) -> CleanShapes:
         chosen = self.option(choices, "crs")
@@ -339,31 +341,6 @@ def classify(shapes: Shapes, mapping: dict[str, str]) -> str:
     if len(dimensions) == 1 or ("kind" in mapping and "id" not in mapping):
         return "boundary"
     return "cells"
-
-
-def _checked_mapping(file: SniffedFile, layer: Layer, choices: FileChoices, proposed: dict[str, str]) -> dict[str, str]:
-    known = {spec.name for spec in VectorReader.fields}
-    problems = []
-    for field, column in choices.mapping.items():
-        if field not in known:
-            problems.append(
-                Problem("FIELD", f"There is no field `{field}` here.", f"Known: {', '.join(sorted(known))}.", file.name)
-            )
-        elif column and column not in layer.attributes.columns:
-            found = ", ".join(f"`{name}`" for name in list(layer.attributes.columns)[:20]) or "none"
-            problems.append(
-                Problem(
-                    "COLUMN",
-                    f"There is no attribute `{column}` to take `{field}` from.",
-                    f"Found: {found}.",
-                    file.name,
-                    column=column,
-                )
-            )
-    if problems:
-        raise IngestError(problems)
-    # An empty column name means: leave this field out.
-    return {field: column for field, column in (proposed | choices.mapping).items() if column}
 
 
 def _swap(shapes: Shapes) -> Shapes:
