@@ -56,18 +56,21 @@ class GridPositions(nn.Module):
         phase = xy[:, :, None] / self.radii.to(xy.dtype)  # (place, axis, scale)
         return torch.stack([phase.sin(), phase.cos()], dim=-1).flatten(1).to(torch.float32)
 
-    def kernel(self, distance_metres: Tensor) -> Tensor:
-        """Cosine of the codes of two points this far apart along one axis: how alike the inputs of neighbours are.
+    def kernel(self, distance_metres: Tensor, latitude: float = 0.0) -> Tensor:
+        """Cosine of the codes of two points this far apart, the mean of going east and going north: how alike neighbours look.
 
         Args:
-            distance_metres: (distance,) metres; converted at the equator's scale where the radii are degrees.
+            distance_metres: (distance,) metres.
+            latitude: Where the city lies; only radii in degrees depend on it.
 
         Returns:
             (distance,) in -1 to 1.
         """
-        distance = distance_metres / (METRES_PER_DEGREE if self.unit == "degree" else 1.0)
+        unit = METRES_PER_DEGREE if self.unit == "degree" else 1.0
+        squeeze = math.cos(math.radians(latitude)) if self.unit == "degree" else 1.0
+        north, east = (distance_metres[:, None] / (metres * self.radii) for metres in (unit, unit * squeeze))
         # The axis that does not move contributes cos(0) = 1 at every scale.
-        return ((distance[:, None] / self.radii).cos().mean(1) + 1) / 2
+        return ((north.cos().mean(1) + east.cos().mean(1)) / 2 + 1) / 2
 
 
 def sinusoidal_positions(length: int, width: int) -> Tensor:

@@ -25,14 +25,14 @@ KNOWN_FEATURES = (
     "steps since last visit",
     "log follow-ups in window",
     "share of follow-ups in window",
-    "follow-ups at this hour in window",
+    "share of visits after this hour in window",
     "log visits in memory",
     "share of memory",
     "recency in memory",
     "log follow-ups in memory",
     "share of follow-ups in memory",
-    "follow-ups at this hour in memory",
-    "follow-ups at this hour and kind of day",
+    "share of visits after this hour in memory",
+    "share of visits after this hour on such days in memory",
     "log distance from last place",
     "log popularity",
     "is in window",
@@ -148,7 +148,8 @@ def recall_places(
         chosen = rows >= 0
         return np.bincount(rows[chosen], None if weight is None else weight[chosen], len(known)).astype(np.float64)
 
-    # follow-ups: visits right after a visit to the place where the person is now
+    # Follow-ups are visits right after a visit to the place where the person is now; visits after this hour come right after a visit
+    # at the time of day of the latest one. When the next visit will be, nobody knows.
     w_follows = window.follows & (window.previous_place == last_place[window.sample])
     w_clock = window.follows * _clock(window.previous_minute - last_minute[window.sample])
     m_previous = np.maximum(m_row - 1, 0)

@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.city.city import City
-from engine.city.samples import Histories, Places, Samples, VisitLog, build_samples
+from engine.city.samples import Histories, Places
 from engine.errors import ConfigError, RequirementError
 from engine.layers.history_encoder import HistoryEncoder, keep_latest
 from engine.layers.location_encoder import LocationEncoder, TextAlignment
@@ -35,7 +35,7 @@ from engine.layers.position import GridPositions
 from engine.layers.visit_memory import KnownPlaces, Memory, ReturnMixture, recall_places
 from engine.models.base import Data, Embedding, Missing, MobilityModel, ModelConfig, Prediction, Report, Stage, Warned
 from engine.models.calliper_config import CaLLiPerConfig
-from engine.models.calliper_places import PlaceIndex, PlaceView
+from engine.models.calliper_places import PlaceIndex, PlaceView, samples_of
 from engine.probes import Probe
 
 
@@ -469,8 +469,3 @@ class CaLLiPer(MobilityModel):
 
         checks = check_location_encoder(self, data) if self.config.location_source == "calliper" else []
         return checks + check_predictor(self, samples_of(data))
-
-
-def samples_of(data: Data) -> Samples:
-    """The samples of `data`, built where they are not there yet."""
-    return data.samples if data.samples is not None else build_samples(VisitLog.of(data.city, data.split))

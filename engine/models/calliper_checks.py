@@ -9,6 +9,7 @@ from scipy.spatial import ConvexHull, QhullError, cKDTree
 from engine.city.samples import Samples
 from engine.layers.position import METRES_PER_DEGREE
 from engine.models.base import Data, Warned
+from engine.models.calliper_places import samples_of
 from engine.models.calliper_training import contrastive_scores, labelled_points
 
 if TYPE_CHECKING:
@@ -40,7 +41,8 @@ def check_location_encoder(model: "CaLLiPer", data: Data) -> list[Warned]:
     at_random, in_blocks = contrastive_scores(model, points, 1, size)[1], contrastive_scores(model, points, 2, size)[1]
     gap = 100 * (_probe_accuracy(unit, text, points.part, 1) - _probe_accuracy(unit, text, points.part, 2))
     nearest = float(np.median(cKDTree(points.metres).query(points.metres, k=2)[0][:, 1]))
-    likeness = float(model.location_encoder.positions.kernel(torch.tensor([nearest], dtype=torch.float64))[0])
+    latitude = float(np.mean(samples_of(data).log.places.latitude))
+    likeness = float(model.location_encoder.positions.kernel(torch.tensor([nearest], dtype=torch.float64), latitude)[0])
     outside = _outside(model, data)
     return [
         Warned(
@@ -97,7 +99,7 @@ def check_location_encoder(model: "CaLLiPer", data: Data) -> list[Warned]:
             outside > 0,
             outside,
             0.0,
-            "Share of places outside the hull of the training places by over a quarter of the largest radius; their vectors mean little.",
+            "Share of places outside the hull of the training places by over a quarter of the largest radius.",
         ),
     ]
 
@@ -186,8 +188,6 @@ def _probe_accuracy(unit: np.ndarray, label: np.ndarray, part: np.ndarray, judge
 
 def _outside(model: "CaLLiPer", data: Data) -> float:
     """Share of all places that lie farther outside the hull of the training places than a quarter of the largest radius."""
-    from engine.models.calliper import samples_of
-
     log = samples_of(data).log
     metres = model.index.coordinates(log.places)
     unit = METRES_PER_DEGREE if model.config.coordinate_unit == "degree" else 1.0

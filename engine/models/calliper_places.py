@@ -11,11 +11,16 @@ import pyproj
 import torch
 from torch import Tensor
 
-from engine.city.samples import Histories, Places
+from engine.city.samples import Histories, Places, Samples, VisitLog, build_samples
 from engine.encoders.text import TextEncoder, text_encoder
 from engine.errors import ConfigError
-from engine.models.base import Report
+from engine.models.base import Data, Report
 from engine.models.calliper_config import CaLLiPerConfig
+
+
+def samples_of(data: Data) -> Samples:
+    """The samples of `data`, built where they are not there yet."""
+    return data.samples if data.samples is not None else build_samples(VisitLog.of(data.city, data.split))
 
 
 def place_text(category: str, name: str | None = None) -> str:

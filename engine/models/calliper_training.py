@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,7 @@ from engine.city.city import project
 from engine.city.samples import Histories, Samples
 from engine.layers.contrastive import normalised_score
 from engine.models.base import Data, Stage
-from engine.models.calliper_places import place_text, place_texts
+from engine.models.calliper_places import place_text, place_texts, samples_of
 
 if TYPE_CHECKING:
     from engine.models.calliper import CaLLiPer
@@ -44,8 +45,6 @@ class LabelledPoints:
 
 def labelled_points(model: "CaLLiPer", data: Data) -> LabelledPoints:
     """The points the location encoder learns from: all locations (and POIs, if asked for) that are not hidden."""
-    from engine.models.calliper import samples_of
-
     log = samples_of(data).log
     places, config = log.places, model.config
     shown = ~log.hidden
@@ -162,8 +161,17 @@ def contrastive_scores(model: "CaLLiPer", points: LabelledPoints, part: int, siz
 class SequenceBatch:
     """Samples of one step, and the generator for what is drawn inside the model."""
 
-    histories: Histories
+    samples: Samples
     generator: np.random.Generator
+
+    @cached_property
+    def histories(self) -> Histories:
+        """The packed batch."""
+        return self.samples.histories()
+
+    def part(self, chosen: np.ndarray) -> "SequenceBatch":
+        """Some of the samples."""
+        return SequenceBatch(self.samples[chosen], self.generator)
 
 
 def sequence_stage(model: "CaLLiPer", samples: Samples) -> Stage:
@@ -176,7 +184,7 @@ def sequence_stage(model: "CaLLiPer", samples: Samples) -> Stage:
     def batches(epoch: int, generator: np.random.Generator) -> Iterator[SequenceBatch]:
         order = generator.permutation(len(training))
         for step in range(steps):
-            yield SequenceBatch(training.histories(order[step * size : (step + 1) * size]), generator)
+            yield SequenceBatch(training[order[step * size : (step + 1) * size]], generator)
 
     def loss(batch: SequenceBatch) -> Mapping[str, Tensor]:
         if config.location_source == "calliper":
@@ -185,6 +193,11 @@ def sequence_stage(model: "CaLLiPer", samples: Samples) -> Stage:
 
     def validate() -> Mapping[str, float]:
         return validation_metrics(model, validation if len(validation) else training)
+
+    def split(batch: SequenceBatch, parts: int) -> list[tuple[float, SequenceBatch]]:
+        count = len(batch.samples)
+        cuts = [piece for piece in np.array_split(np.arange(count), min(parts, count)) if len(piece)]
+        return [(len(cut) / count, batch.part(cut)) for cut in cuts]
 
     frozen = {id(parameter) for name in ("location_encoder", "alignment") for parameter in getattr(model, name, _none).parameters()}
     return Stage(
@@ -204,6 +217,8 @@ def sequence_stage(model: "CaLLiPer", samples: Samples) -> Stage:
         patience=config.patience,
         minimum_improvement=1e-3,
         restarts=config.restarts,
+        # Batch normalisation mixes the samples of a batch, so its parts are not the batch.
+        split=None if config.head_norm == "batch" else split,
     )
 
 

@@ -1,0 +1,297 @@
+"""What CaLLiPer claims: an unseen place gets a score, UNK is no candidate, and a small training beats popularity."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from engine.city.samples import VisitLog, build_samples
+from engine.city.splits import Split
+from engine.errors import ConfigError
+from engine.models.base import Data
+from engine.models.baselines import fit_baselines
+from engine.models.calliper import CaLLiPer
+from engine.models.calliper_config import CaLLiPerConfig
+from engine.models.calliper_training import labelled_points, validation_metrics
+from engine.probes import watch
+
+
+@pytest.fixture(scope="module")
+def data(tiny_city):
+    split = Split(hidden_share=0.15)
+    return Data(tiny_city, split, build_samples(VisitLog.of(tiny_city, split)))
+
+
+def tiny(data, seed=0, **changes):
+    return CaLLiPer.build(CaLLiPerConfig.preset("tiny", **changes), data, seed)
+
+
+@pytest.fixture(scope="module")
+def model(data):
+    return tiny(data)
+
+
+def train(model, data, seed=0):
+    """The stages, plainly; the real loop has its own tests."""
+    for stage in model.stages(data):
+        optimiser = torch.optim.AdamW(stage.parameters, lr=stage.learning_rate, weight_decay=stage.weight_decay)
+        generator = np.random.default_rng(seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            for epoch in range(stage.epochs):
+                model.train()
+                for batch in stage.batches(epoch, generator):
+                    optimiser.zero_grad()
+                    stage.loss(batch)["total"].backward()
+                    torch.nn.utils.clip_grad_norm_(stage.parameters, 1.0)
+                    optimiser.step()
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def trained(data):
+    return train(tiny(data), data)
+
+
+# ---- heads and candidates -----------------------------------------------------------------------------------------------
+
+
+def test_the_inductive_head_scores_places_hidden_from_training(model, data):
+    log = data.samples.log
+    assert (~log.seen).any()
+    scores = model.predict(data.samples.of_part("test").histories(slice(0, 10))).log_probability
+    assert np.isfinite(scores[:, ~log.seen]).all()
+
+
+def test_the_closed_head_never_answers_a_place_without_training_visits(data):
+    closed = tiny(data, head="closed")
+    scores = closed.predict(data.samples.of_part("test").histories(slice(0, 200))).log_probability
+    seen = data.samples.log.seen
+    assert np.isneginf(scores[:, ~seen]).all() and np.isfinite(scores[:, seen]).all()
+
+
+def test_the_vocabulary_holds_training_places_only_and_no_stand_in_for_the_rest(model, data):
+    log = data.samples.log
+    assert model.artefacts()["locations"] == list(log.places.ids[log.seen])
+    assert model.predict(data.samples.histories(slice(0, 2))).log_probability.shape[1] == len(log.places)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"history_mixture": False},
+        {"location_source": "table"},
+        {"head": "closed", "head_norm": "batch", "norm_first": False, "time_parity": True},
+        {"place_text": False, "place_residual": False, "popularity_term": False, "distance_term": False, "time_gaps": False},
+        {"user_vector": False, "memory_visits": 0},
+        {"coordinate_unit": "degree", "smallest_radius": 0.01, "largest_radius": 10.0, "contrastive_parity": True},
+        {"adapter": False, "place_text": False},
+        {"candidates": 64},
+        {"use_names": True, "pretrain_on": "locations and pois"},
+    ],
+)
+def test_every_switch_gives_a_model_that_learns_and_answers(data, changes):
+    model = tiny(data, **changes)
+    for stage in model.stages(data):
+        loss = stage.loss(next(iter(stage.batches(0, np.random.default_rng(0)))))["total"]
+        loss.backward()
+        assert torch.isfinite(loss)
+    scores = model.eval().predict(data.samples.of_part("test").histories(slice(0, 30))).log_probability
+    np.testing.assert_allclose(np.exp(scores.astype(float)).sum(1), 1, atol=1e-4)
+
+
+def test_the_paper_preset_runs_at_a_small_size(data):
+    small = {"width": 16, "embedding_width": 16, "layers": 2, "heads": 2, "text_encoder": "hash-svd", "encoder_width": 32}
+    model = CaLLiPer.build(CaLLiPerConfig.preset("paper", **small), data, 0)
+    for stage in model.stages(data):
+        assert torch.isfinite(stage.loss(next(iter(stage.batches(0, np.random.default_rng(0)))))["total"])
+    histories = data.samples.of_part("test").histories(slice(0, 5))
+    assert np.isneginf(model.eval().predict(histories).log_probability[:, ~data.samples.log.seen]).all()
+
+
+def test_a_matrix_of_location_vectors_takes_the_encoders_place(data, tmp_path):
+    """Ids the matrix does not hold cannot be ranked, and the adapter reads its width."""
+    places = data.samples.log.places
+    np.save(tmp_path / "skipgram.npy", np.random.default_rng(0).normal(size=(len(places) - 1, 7)))
+    (tmp_path / "skipgram.txt").write_text("\n".join(places.ids[1:]))
+    changes = {"location_source": "precomputed", "location_matrix": str(tmp_path / "skipgram.npy"), "history_mixture": False}
+    model = tiny(data, **changes)
+    assert len(model.stages(data)) == 1, "nothing is pre-trained"
+    scores = model.predict(data.samples.of_part("test").histories(slice(0, 5))).log_probability
+    assert np.isneginf(scores[:, 0]).all() and np.isfinite(scores[:, 1:]).all()
+    (tmp_path / "skipgram.txt").write_text("only one")
+    with pytest.raises(ConfigError, match="one row per location id"):
+        tiny(data, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"smallest_radius": 0.01, "largest_radius": 10.0}, "look like degrees"),
+        ({"coordinate_unit": "degree"}, "look like metres"),
+        ({"width": 10, "heads": 4}, "multiple of heads"),
+        ({"adapter": False, "width": 64}, "as long as the width"),
+        ({"location_source": "precomputed"}, "need a matrix file"),
+        ({"dropout": 1.5}, "less than 1"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(changes, sentence):
+    with pytest.raises((ConfigError, ValidationError), match=sentence):
+        CaLLiPerConfig.preset("recommended", **changes)
+
+
+# ---- another city, another order ----------------------------------------------------------------------------------------
+
+
+def test_the_order_of_the_places_does_not_matter(trained, data):
+    """The same city with its location table upside down: every place keeps its probability."""
+    city = data.city
+    turned = city.replace(locations=city.spatial("locations").iloc[::-1].reset_index(drop=True))
+    samples = build_samples(
+        VisitLog.of(turned, Split(hidden_locations=tuple(data.samples.log.places.ids[data.samples.log.hidden])))
+    )
+    before = trained.predict(data.samples.of_part("test").histories(slice(0, 30))).log_probability
+    after = trained.predict(samples.of_part("test").histories(slice(0, 30))).log_probability
+    np.testing.assert_allclose(np.exp(after[:, ::-1]), np.exp(before), atol=1e-5)
+
+
+def test_a_new_place_is_ranked_at_once_and_a_vanished_one_is_forgotten(trained, data):
+    """A place is added beside a favourite and one that nobody's history holds is taken away; the model is not trained again."""
+    histories = data.samples.of_part("test").histories(slice(0, 20))
+    places, favourite = histories.places, int(np.bincount(histories.location).argmax())
+    gone = int(np.flatnonzero(~np.isin(np.arange(len(places)), histories.location))[0])
+    keep = np.r_[np.delete(np.arange(len(places)), gone), favourite]
+    fields = {name: getattr(places, name)[keep] for name in ("x", "y", "longitude", "latitude", "category", "names", "closed")}
+    edited = replace(places, ids=np.r_[places.ids[keep[:-1]], ["brand new"]].astype(object), **fields)
+    moved = np.empty(len(places), np.int32)
+    moved[keep[:-1]] = np.arange(len(places) - 1)
+    scores = trained.predict(replace(histories, places=edited, location=moved[histories.location], target=None)).log_probability
+    assert scores.shape == (20, len(places)) and np.isfinite(scores[:, -1]).all()
+    np.testing.assert_allclose(np.exp(scores.astype(float)).sum(1), 1, atol=1e-4)
+
+
+def test_a_category_the_training_never_saw_is_read_by_the_encoder(trained, data):
+    histories = data.samples.of_part("test").histories(slice(0, 5))
+    names = (*histories.places.category_names[:-1], "Planetarium of the future")
+    scores = trained.predict(replace(histories, places=replace(histories.places, category_names=names))).log_probability
+    np.testing.assert_allclose(np.exp(scores.astype(float)).sum(1), 1, atol=1e-4)
+
+
+def test_coordinates_in_another_projection_are_brought_home(trained, data):
+    """The neighbouring UTM zone describes the same points; the answers hardly move."""
+    import pyproj
+
+    histories = data.samples.of_part("test").histories(slice(0, 20))
+    places = histories.places
+    zone = int(places.metric_crs.split(":")[1]) + 1
+    x, y = pyproj.Transformer.from_crs(4326, zone, always_xy=True).transform(places.longitude, places.latitude)
+    scores = trained.predict(replace(histories, places=replace(places, x=x, y=y, metric_crs=f"EPSG:{zone}"))).log_probability
+    np.testing.assert_allclose(np.exp(scores), np.exp(trained.predict(histories).log_probability), atol=1e-4)
+
+
+def test_location_vectors_are_computed_once_per_weights_and_places(data):
+    model = tiny(data).eval()
+    view = model.view(data.samples.log.places)
+    assert model.location_vectors(view) is model.location_vectors(view)
+    before = model.location_vectors(view)
+    with torch.no_grad():
+        model.location_encoder.leave.weight.mul_(2)
+    torch.testing.assert_close(model.location_vectors(view), 2 * before)
+    with watch(model, "location_encoder.loc_emb") as seen:
+        model.location_vectors(view)
+    assert len(seen["location_encoder.loc_emb"]) == 1, "a watched encoder runs again instead of answering from memory"
+
+
+# ---- training -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_few_epochs_beat_popularity_and_are_repeatable(trained, data):
+    test = data.samples.of_part("test")
+    (popularity,) = fit_baselines(data.samples.log, names=["popularity"])
+    popular = (popularity.predict(test.histories()).log_probability.argmax(1) == test.true_location).mean()
+    metrics = validation_metrics(trained, test)
+    assert metrics["acc@1"] > popular + 0.05
+    again = train(tiny(data), data)
+    assert validation_metrics(again, test) == metrics
+
+
+def test_pre_training_aligns_places_with_texts(data):
+    """The specification's sanity check: on training places the loss falls well below chance."""
+    model = tiny(data, pretrain_epochs=60, encoder_dropout=0.0, encoder_width=64)
+    stage = model.stages(data)[0]
+    batch = torch.from_numpy(np.flatnonzero(labelled_points(model, data).part == 0))
+    before = float(stage.loss(batch)["total"].detach())
+    optimiser = torch.optim.AdamW(stage.parameters, lr=3e-3)
+    for _ in range(200):
+        optimiser.zero_grad()
+        loss = stage.loss(batch)["total"]
+        loss.backward()
+        optimiser.step()
+    assert float(loss.detach()) < 0.6 * before and float(loss.detach()) < 0.6 * np.log(len(batch))
+
+
+def test_hidden_places_take_no_part_in_the_pre_training(model, data):
+    log = data.samples.log
+    assert len(labelled_points(model, data).metres) == int((~log.hidden).sum())
+
+
+def test_the_location_encoder_is_frozen_and_without_dropout_downstream(data):
+    model = tiny(data)
+    sequence = model.stages(data)[1]
+    own = {id(parameter) for parameter in model.location_encoder.parameters()}
+    assert not own & {id(parameter) for parameter in sequence.parameters}
+    model.train()
+    sequence.loss(next(iter(sequence.batches(0, np.random.default_rng(0)))))
+    assert not model.location_encoder.training
+
+
+def test_training_samples_do_not_find_their_answer_in_the_memory(model, data):
+    """A training sample's memory ends where its window opens: what it knows is what was known then."""
+    samples = data.samples.of_part("train")
+    histories = samples.histories(np.arange(50))
+    known = model._known_places(histories, model.view(histories.places))
+    log = data.samples.log
+    for row in range(50):
+        first_day = histories.day[histories.offsets[row]]
+        earlier = (log.user == histories.user[row]) & (log.part == 0) & (log.day < first_day) & ~log.hidden[log.location]
+        window = histories.location[histories.offsets[row] : histories.offsets[row + 1]]
+        assert set(known.place[known.sample == row]) == set(log.location[earlier]) | set(window)
+
+
+# ---- what pages read ----------------------------------------------------------------------------------------------------
+
+
+def test_a_point_is_encoded_like_the_place_that_lies_there(trained, data):
+    places = data.samples.log.places
+    vectors = trained.encode_points(places.x, places.y)
+    own = trained.embeddings(places)["location"].vectors
+    np.testing.assert_allclose(vectors, own / np.linalg.norm(own, axis=1, keepdims=True), atol=1e-5)
+    texts = trained.encode_texts(["A place of coffee", "A place of park"])
+    assert texts.shape == (2, vectors.shape[1])
+    np.testing.assert_allclose(np.linalg.norm(texts, axis=1), 1, atol=1e-5)
+
+
+def test_probes_show_gate_attention_and_embeddings(trained, data):
+    histories = data.samples.of_part("test").histories(slice(0, 4))
+    with watch(trained) as seen:
+        trained.predict(histories)
+    shown = {name: arrays[0] for name, arrays in seen.items() if arrays}
+    gate = shown["mixture.gate"]
+    assert gate.dims == ("sample",) and ((gate >= 0) & (gate <= 1)).all()
+    longest = int(histories.lengths.max())
+    assert shown["history.encoder.layers.0.attention"].shape == (4, 2, longest, longest)
+    np.testing.assert_allclose(shown["head_probability"].sum("location"), 1, atol=1e-5)
+    np.testing.assert_allclose(shown["return_probability"].sum("location"), 1, atol=1e-5)
+    for name in ("location_encoder.pe", "location_encoder.loc_emb", "place_emb"):
+        assert shown[name].shape[0] == len(histories.places)
+
+
+def test_detectors_name_a_collapsed_encoder(data):
+    model = tiny(data).eval()
+    with torch.no_grad():
+        model.location_encoder.leave.weight.zero_()
+        model.location_encoder.leave.weight[0].fill_(1.0)
+    fired = {warned.name for warned in model.diagnose(data) if warned.fired}
+    assert {"collapse", "few dimensions in use"} <= fired
