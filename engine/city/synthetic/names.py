@@ -41,6 +41,7 @@ _STREET_HEAD = (
     "Quill", "Raven", "Reed", "Ropewalk", "Rowan", "Saddlers", "Sage", "Sail", "Slate", "Spindle", "Spring", "Stable", "Stone",
     "Swan", "Tanner", "Tern", "Thistle", "Tide", "Timber", "Vine", "Walnut", "Water", "Wharf", "Willow", "Windmill", "Wool",
 )  # fmt: skip
+_BEFORE = ("", "Upper ", "Lower ", "North ", "South ", "East ", "West ", "Old ", "New ")
 _STREET_KIND = ("Street", "Street", "Lane", "Road", "Row", "Close", "Terrace", "Way", "Place")
 _FIRST = (
     "Amara", "Bertil", "Cosima", "Dario", "Edda", "Fenn", "Greta", "Hollis", "Imre", "Juno", "Kasper", "Lotte", "Mabel", "Nico",
@@ -128,12 +129,13 @@ PATTERNS: dict[str, tuple[str, ...]] = {
 
 
 def _shuffled(combinations: Sequence[str], count: int, rng: np.random.Generator) -> list[str]:
-    """`count` different names in a drawn order; numbered from the second round on."""
+    """`count` different names in a drawn order; from the second round on with a word in front, at last with a number."""
     order = rng.permutation(len(combinations))
-    return [
-        combinations[order[index % len(order)]] + (f" {index // len(order) + 1}" if index >= len(order) else "")
-        for index in range(count)
-    ]
+    labels = []
+    for index in range(count):
+        turn, label = index // len(order), combinations[order[index % len(order)]]
+        labels.append(f"{_BEFORE[turn]}{label}" if turn < len(_BEFORE) else f"{label} {turn + 1}")
+    return labels
 
 
 def district_names(count: int, rng: np.random.Generator) -> list[str]:

@@ -27,16 +27,16 @@ _INTENSITY = {
     "countryside": 0.06,
 }
 _PHRASE = {
-    "residential": "in the homes of",
+    "residential": "in a residential street of",
     "business": "among the offices of",
     "shopping": "in the shopping streets of",
-    "nightlife": "in the night quarter of",
-    "campus": "on the campus at",
-    "industry": "by the works of",
-    "station": "near the station at",
-    "seafront": "on the seafront at",
-    "park": "in the greenery of",
-    "countryside": "on the open land of",
+    "nightlife": "among the bars of",
+    "campus": "on the campus in",
+    "industry": "in the industrial estate of",
+    "station": "near the station in",
+    "seafront": "close to the shore in",
+    "park": "in the park of",
+    "countryside": "in the open country of",
 }
 
 
@@ -106,7 +106,7 @@ def found_places(layout: Layout, buildings: Buildings, rng: np.random.Generator)
 def describe(layout: Layout, places: Places, index: int) -> str:
     """A short neutral sentence about a place."""
     category, zone = CATEGORIES[places.category[index]], layout.zones[places.zone[index]]
-    article = "An" if category.name[0] in "AEIO" else "A"
+    article = "An" if category.name[0] in "AEIO" else "A"  # University and its like begin with a consonant sound
     where = f"{_PHRASE[zone.function]} {layout.district_names[zone.district]}"
     begin, end = category.hours
     hours = "open all day" if end - begin >= 24 else f"open from {begin:g}:00 to {end % 24:g}:00"
@@ -115,7 +115,7 @@ def describe(layout: Layout, places: Places, index: int) -> str:
 
 
 def _fixed_categories() -> list[int]:
-    settled = ("work", "shift", "study", "home", "hotel", "travel", "health")
+    settled = ("work", "shift", "study", "cowork", "home", "hotel", "travel", "health")
     return [index for index, category in enumerate(CATEGORIES) if category.activity in settled]
 
 
@@ -136,8 +136,8 @@ def _draw_pois(layout: Layout, count: int, rng: np.random.Generator) -> tuple[np
     share = np.array([category.share for category in CATEGORIES])
     wanted = np.where(totals > 0, share, 0.0)
     joint = joint / np.where(totals > 0, totals, 1.0) * wanted
-    # Every category exists at least twice, so that nobody's errand is impossible in a small city.
-    floor = np.where((share > 0) & (totals > 0), 2 if count > 400 else 1, 0)
+    # Nobody's errand is impossible: every category exists in a large city, every activity has a place in a small one.
+    floor = np.where((share > 0) & (totals > 0), 2 if count > 400 else _commonest_of_activity(share), 0)
     counts = floor + rng.multinomial(max(count - floor.sum(), 0), wanted / wanted.sum())
     categories = np.repeat(np.arange(len(CATEGORIES)), counts)
     zones = np.concatenate(
@@ -145,6 +145,15 @@ def _draw_pois(layout: Layout, count: int, rng: np.random.Generator) -> tuple[np
     )
     shuffled = rng.permutation(len(categories))
     return categories[shuffled], zones[shuffled]
+
+
+def _commonest_of_activity(share: np.ndarray) -> np.ndarray:
+    """(category,) 1 for the commonest category of every activity, 0 for the others."""
+    best: dict[str, int] = {}
+    for index, category in enumerate(CATEGORIES):
+        if category.activity and share[index] > share[best.get(category.activity, index)] - 1e-9:
+            best[category.activity] = index
+    return np.isin(np.arange(len(CATEGORIES)), list(best.values())).astype(int)
 
 
 def _draw_homes(layout: Layout, buildings: Buildings, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -208,10 +217,11 @@ def _nearest_street(layout: Layout, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def _choose_visitable(category: np.ndarray, is_poi: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Homes, and as many points of interest as asked for, every category people go to among them."""
+    """Homes, and as many points of interest as asked for, every activity among them."""
     goes = np.array([bool(item.activity) for item in CATEGORIES])[category] & is_poi
     order = rng.permutation(np.flatnonzero(goes))
-    first = order[np.unique(category[order], return_index=True)[1]]
+    activity = np.array([item.activity for item in CATEGORIES])[category]
+    first = order[np.unique(activity[order], return_index=True)[1]]
     rest = order[~np.isin(order, first)]
     visitable = ~is_poi
     visitable[np.r_[first, rest][:count]] = True
