@@ -76,11 +76,13 @@ class Upload:
         seen: What was recognised, per file.
         results: What each file gave.
         combined: The city's tables.
+        postponed: Files whose reader looks things up in the tables of others, still to be read, and whether they may be skipped.
     """
 
     seen: list[FileSeen] = field(default_factory=list)
     results: list[ReadResult] = field(default_factory=list)
     combined: Combined = field(default_factory=Combined)
+    postponed: list[tuple[SniffedFile, bool]] = field(default_factory=list)
 
 
 def read_upload(
@@ -122,6 +124,7 @@ def read_upload(
             upload.results.append(ReadResult(problems=[_named(problem, name) for problem in error.problems]))
             if not any(seen.file == name for seen in upload.seen):
                 upload.seen.append(FileSeen(file=name, size=path.stat().st_size))
+    _read_postponed(choices, context, upload)
     report("Putting the tables together", 0.9)
     upload.combined = combine(upload.results, choices.time_zone)
     if not upload.combined.tables and not any(problem.fatal for problem in upload.combined.problems):
@@ -218,7 +221,22 @@ def preview_of(tables: dict[str, pd.DataFrame], points: int = PREVIEW_POINTS) ->
     return pd.concat(parts, ignore_index=True).astype({"table": "str", "label": "str"}) if parts else empty
 
 
-def _read_one(sniffed: SniffedFile, choices: IngestChoices, context: ReadContext, upload: Upload, may_skip: bool) -> None:
+def _read_postponed(choices: IngestChoices, context: ReadContext, upload: Upload) -> None:
+    tables: dict[str, pd.DataFrame] = {}
+    for name in {name for reader in READERS.values() for name in reader.reads_after}:
+        frames = [result.tables[name] for result in upload.results if name in result.tables]
+        if frames:
+            tables[name] = pd.concat(frames, ignore_index=True)
+    for sniffed, may_skip in upload.postponed:
+        try:
+            _read_one(sniffed, choices, replace(context, tables=tables), upload, may_skip, may_postpone=False)
+        except IngestError as error:
+            upload.results.append(ReadResult(problems=[_named(problem, sniffed.name) for problem in error.problems]))
+
+
+def _read_one(
+    sniffed: SniffedFile, choices: IngestChoices, context: ReadContext, upload: Upload, may_skip: bool, may_postpone: bool = True
+) -> None:
     chosen = choices.of(sniffed.name)
     if chosen.reader == SKIP:
         return
@@ -233,6 +251,9 @@ def _read_one(sniffed: SniffedFile, choices: IngestChoices, context: ReadContext
                 _read_one(member, choices, context, upload, may_skip=True)
             except IngestError as error:
                 upload.results.append(ReadResult(problems=[_named(problem, member.name) for problem in error.problems]))
+        return
+    if may_postpone and READERS[name].reads_after and (chosen.reader or confidence >= _SURE):
+        upload.postponed.append((sniffed, may_skip))
         return
     seen = FileSeen(file=sniffed.name, size=sniffed.size, candidates=[pair for pair in candidates if pair[1] > 0])
     upload.seen.append(seen)
@@ -254,7 +275,10 @@ def _read_one(sniffed: SniffedFile, choices: IngestChoices, context: ReadContext
     reader = READERS[name]
     seen.reader, seen.title, seen.confidence = name, reader.title, confidence
     seen.mapping = {key: column for key, column in (reader.propose(sniffed) | chosen.mapping).items() if column}
-    seen.columns = _columns(sniffed, seen.mapping)
+    seen.columns = _columns(sniffed, seen.mapping) or [
+        ColumnSeen(name=column, samples=list(values)[:5], field={name: key for key, name in seen.mapping.items()}.get(column))
+        for column, values in reader.samples(sniffed).items()
+    ]
     context.report(f"Reading {sniffed.name} as {reader.title}", 0.1)
     result = _read_guarded(reader, sniffed, choices, context)
     upload.results.append(result)

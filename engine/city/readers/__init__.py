@@ -2,14 +2,18 @@
 
 from engine.city.readers.base import Reader
 from engine.city.readers.checkins import Checkins, Venues
+from engine.city.readers.flows import FlowReader
 from engine.city.readers.foursquare import Foursquare
 from engine.city.readers.snap import Snap
 from engine.city.readers.vector import VectorReader
+from engine.city.readers.weather import WeatherReader
 
 _READERS: tuple[Reader, ...] = (
     Foursquare(),
     Snap(),
     VectorReader(),
+    WeatherReader(),
+    FlowReader(),
     Checkins(),
     Venues(),
 )

@@ -223,6 +223,10 @@ class Reader(ABC):
         """Field to column: a mapping proposed from names and content. Readers of fixed formats return nothing."""
         return {}
 
+    def samples(self, file: SniffedFile) -> Mapping[str, tuple[str, ...]]:
+        """Column to some of its values as text, for the mapping form; readers of other than tables look inside."""
+        return file.samples
+
     def option(self, choices: FileChoices, name: str) -> Any:
         """The chosen value of an option, else its default.
 

@@ -2,6 +2,7 @@
 
 import re
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -123,6 +124,15 @@ class VectorReader(Reader):
                 return propose_mapping(load_layer(file, Path(folder), limit=_SAMPLE).attributes)
         except IngestError:
             return {}
+
+    def samples(self, file: SniffedFile) -> Mapping[str, tuple[str, ...]]:
+        """Attributes of the first features."""
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                attributes = load_layer(file, Path(folder), limit=_SAMPLE).attributes
+        except IngestError:
+            return {}
+        return {str(column): tuple(text for text in map(_as_text, attributes[column]) if text is not None) for column in attributes}
 
     def read(self, file: SniffedFile, choices: FileChoices, context: ReadContext) -> ReadResult:
         """Reads one layer into one table."""
