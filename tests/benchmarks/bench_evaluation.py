@@ -1,0 +1,102 @@
+"""All baselines on 12,141 samples over some 4,000 places: fitting, asking, and measuring on every slice. Target: under 60 s on two cores.
+
+The real city is used where it is present (`MOBISCOPE_REAL_DATA` or ../shared/data), else random visits of the same shape.
+"""
+
+import os
+import platform
+import resource
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+
+from engine.city.city import City
+from engine.city.samples import VisitLog, build_samples
+from engine.city.splits import Split
+from engine.evaluation.ranking import answer
+from engine.evaluation.report import evaluate
+from engine.models.baselines import BASELINES, fit_baselines
+
+TARGET_S = 60.0
+SAMPLES, USERS, PLACES, VISITS = 12141, 535, 4019, 95372
+
+
+def real_city() -> City | None:
+    folder = Path(os.environ.get("MOBISCOPE_REAL_DATA", Path(__file__).parents[3] / "shared" / "data")) / "fsq_nyc_intotheunknown"
+    if not folder.is_dir():
+        return None
+    rows = pd.read_csv(folder / "checkins.csv.gz", dtype=str)
+    places = rows.drop_duplicates("location_id")
+    local = pd.to_datetime(rows["local_time"]).dt.tz_localize("America/New_York", ambiguous=True, nonexistent="shift_forward")
+    points = gpd.points_from_xy(places["longitude"].astype(float), places["latitude"].astype(float))
+    named = {"location_id": places["location_id"].to_numpy(), "category": places["category_name"].fillna("").to_numpy()}
+    visits = rows[["user_id", "location_id", "split"]].assign(started_at=local.dt.tz_convert("UTC"))
+    tables = {"visits": visits, "locations": gpd.GeoDataFrame(named, geometry=points, crs=4326)}
+    return City.build("FSQ-NYC", tables, time_zone="America/New_York")
+
+
+def random_city() -> City:
+    generator = np.random.default_rng(0)
+    user = np.sort(generator.integers(0, USERS, VISITS))
+    favourites = generator.choice(PLACES, (USERS, 40))
+    place = favourites[user, np.minimum(generator.geometric(0.15, VISITS), 40) - 1]
+    minute = generator.integers(0, 300 * 1440, VISITS)
+    part = np.select([minute < 180 * 1440, minute < 240 * 1440], ["train", "valid"], "test")
+    visits = pd.DataFrame(
+        {
+            "user_id": [f"u{index}" for index in user],
+            "location_id": [f"p{index:04d}" for index in place],
+            "started_at": pd.Timestamp("2012-04-03", tz="UTC") + pd.to_timedelta(minute, unit="min"),
+            "split": part,
+        }
+    ).sort_values(["user_id", "started_at"], ignore_index=True)
+    points = gpd.points_from_xy(generator.uniform(-74.2, -73.7, PLACES), generator.uniform(40.5, 40.9, PLACES))
+    named = {
+        "location_id": [f"p{index:04d}" for index in range(PLACES)],
+        "category": [f"c{index % 200}" for index in range(PLACES)],
+    }
+    tables = {"visits": visits, "locations": gpd.GeoDataFrame(named, geometry=points, crs=4326)}
+    return City.build("Random", tables, time_zone="America/New_York")
+
+
+def main() -> int:
+    """Prints the machine, the versions, seconds per step and the table of scores."""
+    versions = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "pandas", "torch"))
+    threads = os.environ.get("OMP_NUM_THREADS", "unset")
+    print(
+        f"{platform.platform()}, {os.cpu_count()} cores, OMP_NUM_THREADS {threads}; Python {platform.python_version()}, {versions}"
+    )
+    city = real_city() or random_city()
+    log = VisitLog.of(city, Split(kind="published"))
+    samples = build_samples(log).of_part("test")[slice(0, SAMPLES)]
+    print(f"{city.name}: {len(samples):,} test samples over {len(log.places):,} places, {int(log.seen.sum()):,} in training")
+    began = time.perf_counter()
+    predictors = []
+    for name in BASELINES:
+        start = time.perf_counter()
+        predictors += fit_baselines(log, names=[name])
+        fitted = time.perf_counter()
+        answer(predictors[-1], samples)
+        print(f"  {name:28s} fit {fitted - start:6.2f} s   ask {time.perf_counter() - fitted:6.2f} s")
+    separate = time.perf_counter() - began
+    start = time.perf_counter()
+    evaluation = evaluate(predictors, samples, city)
+    whole = time.perf_counter() - start
+    fit_and_evaluate = whole + separate
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"  evaluate: {len(predictors)} predictors, all slices and intervals: {whole:.1f} s; peak memory {memory:,.0f} MB")
+    print(
+        f"  all together {fit_and_evaluate:.1f} s, target {TARGET_S:.0f} s: {'reached' if fit_and_evaluate < TARGET_S else 'MISSED'}"
+    )
+    print("\nStrict scoring, 95 % intervals over users:\n")
+    print(evaluation.to_markdown(("acc@1", "acc@5", "acc@10", "acc@20", "mrr", "ndcg@10", "f1", "distance_median_m")))
+    return int(fit_and_evaluate >= TARGET_S)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
