@@ -40,7 +40,7 @@ from engine.city.schema import WGS84
 
 MOST_MARKS = 20_000
 """More places, cells or buildings than this are aggregated or left out until asked for, and the map says so."""
-REFERENCE_SIZE = (620, 520)
+REFERENCE_SIZE = (570, 440)
 """Pixels of the map for which the view fits the city."""
 _HOVERED = 5_000
 _BASE_BUDGET = 1_200_000
@@ -101,7 +101,14 @@ def deck(layers: Sequence[pdk.Layer | Frozen], city: City, theme: Theme, tooltip
 
 
 def base_map(
-    city: City, theme: Theme, *, places: bool = True, buildings: Buildings = "flat", cells: bool = False, names: bool = True
+    city: City,
+    theme: Theme,
+    *,
+    places: bool = True,
+    buildings: Buildings = "flat",
+    cells: bool = False,
+    names: bool = True,
+    faint: bool = False,
 ) -> BaseMap:
     """The base of a city.
 
@@ -112,6 +119,7 @@ def base_map(
         buildings: How to draw buildings.
         cells: Draw cell outlines.
         names: Write the names of districts.
+        faint: Draw places small and pale, as the ground for something else.
     """
     boundary = city.spatial("boundary") if city.has("boundary") else None
     notes: list[str] = []
@@ -126,7 +134,7 @@ def base_map(
         layers += _cells(city, theme, notes)
     legend: dict[str, str] = {}
     if places and city.has("locations"):
-        layers += _places(city, theme, notes, legend)
+        layers += _places(city, theme, notes, legend, faint)
     layers += _districts(city, boundary, theme, names)
     layers += _scale(city, theme)
     return BaseMap(freeze(layers), tuple(notes), legend, _attribution(city))
@@ -291,15 +299,25 @@ def _districts(city: City, boundary: gpd.GeoDataFrame | None, theme: Theme, name
                 get_position="p",
                 get_text="t",
                 get_size=12,
-                get_color=colours.rgba(colours.ground("label", theme), 215),
+                get_color=colours.rgba(colours.ground("label", theme), 230),
                 font_family=FONT,
+                font_weight=600,
                 character_set=AUTOMATIC,
-                font_settings={"sdf": True},
-                outline_width=3,
-                outline_color=colours.rgba(colours.ground("halo", theme)),
             )
         )
     return layers
+
+
+def _apart(x: np.ndarray, y: np.ndarray, words: list[str], order: np.ndarray, view: pdk.ViewState) -> list[int]:
+    """Labels that do not touch at the city's own zoom, the first in `order` preferred."""
+    scale = 512 * 2**view.zoom / 360
+    left, low = x * scale, y * scale / math.cos(math.radians(view.latitude))
+    kept: list[int] = []
+    for row in order:
+        half = 3.4 * len(words[row]) + 4
+        if all(abs(left[row] - left[other]) > half + 3.4 * len(words[other]) or abs(low[row] - low[other]) > 15 for other in kept):
+            kept.append(int(row))
+    return kept
 
 
 # ---- places ----------------------------------------------------------------------------------------------------------------
@@ -316,7 +334,7 @@ def place_families(locations: pd.DataFrame) -> np.ndarray:
     return np.array([colours.family_of(leaf, root) for leaf, root in zip(leaves, roots, strict=True)], dtype=object)
 
 
-def _places(city: City, theme: Theme, notes: list[str], legend: dict[str, str]) -> list[pdk.Layer]:
+def _places(city: City, theme: Theme, notes: list[str], legend: dict[str, str], faint: bool) -> list[pdk.Layer]:
     locations = city.spatial("locations")
     visits = np.zeros(len(locations), int)
     if city.has("visits"):
@@ -330,7 +348,7 @@ def _places(city: City, theme: Theme, notes: list[str], legend: dict[str, str]) 
         legend[colours.OTHER] = colours.other(theme)
     order = np.argsort(-visits, kind="stable")
     where = positions(locations.geometry.x.to_numpy(), locations.geometry.y.to_numpy())
-    radius = np.round(1.6 + 3.6 * np.sqrt(visits / max(visits.max(), 1)), 1)
+    radius = np.round((1.1, 1.6)[not faint] + (1.6, 3.6)[not faint] * np.sqrt(visits / max(visits.max(), 1)), 1)
     names = _place_names(locations)
     category = locations["category"].fillna("").astype(str).to_numpy(object)
     layers = []
@@ -350,7 +368,7 @@ def _places(city: City, theme: Theme, notes: list[str], legend: dict[str, str]) 
                 get_position="p",
                 get_radius="r",
                 radius_units=PIXELS,
-                get_fill_color=colours.rgba(legend[name], 165),
+                get_fill_color=colours.rgba(legend[name], 95 if faint else 165),
                 pickable=len(mine) <= _HOVERED,
             )
         )

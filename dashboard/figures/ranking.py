@@ -32,7 +32,7 @@ def guess_layers(guesses: pd.DataFrame, theme: Theme, edited: bool = False) -> l
         {
             "p": position(row.longitude, row.latitude),
             "r": float(size),
-            "c": [*fill, 235 if row.rank == 1 else 200],
+            "c": [*fill, 255],
             "t": str(row.rank),
             "id": literal(row.id),
             "tip": literal(
