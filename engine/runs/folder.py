@@ -81,6 +81,15 @@ class RunFolder:
         """Changes fields of `run.json`, atomically."""
         store.write_json(self.record_path, self.record() | changes)
 
+    def sweep(self) -> None:
+        """Removes what a killed worker left half-written; only whoever holds the lock may do so."""
+        for folder in (self.path, self.tables):
+            for left in [*folder.glob(".tmp-*"), *folder.glob(".old-*")]:
+                if left.is_dir():
+                    shutil.rmtree(left, ignore_errors=True)
+                else:
+                    left.unlink(missing_ok=True)
+
     def clear_results(self) -> None:
         """Forgets what training made, so that a retry begins anew; the log stays."""
         for folder in (self.checkpoints, self.model, self.tables):

@@ -247,14 +247,14 @@ def is_locked(folder: RunFolder) -> bool:
 
 def record_outcome(run_id: str) -> None:
     """Copies how a run stands from the registry to its `run.json`, from which a registry can be rebuilt."""
-    with registry.writing() as connection:
-        row = registry.find(connection, run_id)
-        outcome = {key: row[key] for key in ("state", "attempt", "started_at", "ended_at", "message", "device")}
-        try:
+    try:
+        with registry.writing() as connection:
+            row = registry.find(connection, run_id)
+            outcome = {key: row[key] for key in ("state", "attempt", "started_at", "ended_at", "message", "device")}
             RunFolder(run_id).update_record(outcome=outcome | {"headline": json.loads(row["headline"])})
-        except (RunError, OSError):
-            # The registry is what counts; a damaged or unwritable record must not keep the other runs from being listed.
-            return
+    except (RunError, OSError):
+        # The registry is what counts; a damaged or unwritable record must not keep the other runs from being listed.
+        return
 
 
 def oom_kills() -> int | None:

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from engine.runs.request import RunRequest
 
 EXIT_DONE, EXIT_FAILED, EXIT_NOT_OURS = 0, 1, 75
 LOCK_SECONDS = 3.0
+LAST_WORD_PAUSES = (0.2, 1.0, 5.0, 20.0)
 HEADLINE = ("acc@1", "acc@5", "acc@10", "mrr", "ndcg@10", "f1", "distance_median_m")
 
 
@@ -50,6 +52,9 @@ def work(run_id: str) -> int:
         except RunError as error:
             print(error, file=sys.stderr)
             return EXIT_NOT_OURS
+        except OSError as error:
+            print(f"The run could not be claimed: {error.strerror}.", file=sys.stderr)
+            return EXIT_FAILED
         code = _attempt(folder, attempt)
     finally:
         lock.release()
@@ -86,6 +91,7 @@ def _claim(run_id: str) -> int:
 
 
 def _attempt(folder: RunFolder, attempt: int) -> int:
+    folder.sweep()
     progress = Progress(folder, attempt)
     progress.say(f"Attempt {attempt} at {folder.id}, process {os.getpid()}, Mobiscope {engine.__version__}.")
     try:
@@ -105,22 +111,27 @@ def _attempt(folder: RunFolder, attempt: int) -> int:
         traceback.print_exc()
         state, message, headline = "FAILED", _unforeseen(error), {}
     progress.say(message or "Done.")
-    with registry.writing() as connection:
-        values: dict[str, Any] = {"headline": json.dumps(headline)} if headline else {}
-        ours = registry.change(
-            connection,
-            folder.id,
-            owner=attempt,
-            state=state,
-            message=message,
-            ended_at=registry.now(),
-            eta_s=None,
-            phase="",
-            **values,
-        )
+    _finish(folder, attempt, progress, state, message, headline)
+    return EXIT_FAILED if state == "FAILED" else EXIT_DONE
+
+
+def _finish(folder: RunFolder, attempt: int, progress: Progress, state: str, message: str, headline: dict[str, float]) -> None:
+    """Writes the last word, with patience: a full disk or a busy registry must not turn a finished run into a lost one."""
+    values: dict[str, Any] = {"headline": json.dumps(headline)} if headline else {}
+    values |= {"state": state, "message": message, "ended_at": registry.now(), "eta_s": None, "phase": ""}
+    for pause in (*LAST_WORD_PAUSES, None):
+        try:
+            with registry.writing() as connection:
+                ours = registry.change(connection, folder.id, owner=attempt, **values)
+        except (RunError, OSError) as error:
+            progress.say(f"The outcome could not be written: {error}")
+            if pause is None:
+                raise
+            time.sleep(pause)
+        else:
+            break
     if ours:
         jobs.record_outcome(folder.id)
-    return EXIT_FAILED if state == "FAILED" else EXIT_DONE
 
 
 def _do(folder: RunFolder, progress: Progress) -> dict[str, float]:

@@ -1,9 +1,15 @@
+import os
+import sys
 import time
 
 import pytest
+import torch
 
-from engine import models
-from engine.runs import Run, RunRequest, RunStatus, jobs
+from engine import faults, models
+from engine.evaluation import report, slices
+from engine.models import baselines
+from engine.runs import Run, RunRequest, RunStatus, jobs, worker
+from engine.runs.folder import RunFolder
 from tests.engine.runs import bigram
 
 
@@ -41,3 +47,36 @@ def wait_until(run_id: str, condition, seconds: float = 60.0) -> RunStatus:
             return status
         time.sleep(0.05)
     raise AssertionError(f"{run_id} did not get there in {seconds} s: {status}; log: {Run.open(run_id).log_tail(20)}")
+
+
+@pytest.fixture
+def by_hand(monkeypatch: pytest.MonkeyPatch):
+    """Nothing is started by itself; `work(run_id, fault)` runs a worker in a forked process and returns how it ended.
+
+    A fork has torch loaded already, so that hundreds of deaths can be tried in the time of a few starts. The code is negative where a
+    signal ended it.
+    """
+    monkeypatch.setattr(jobs, "start_waiting", lambda: [])
+    monkeypatch.setattr(worker, "LAST_WORD_PAUSES", (0.01,))
+    monkeypatch.setattr(baselines, "BASELINES", {"last_place": baselines.BASELINES["last_place"]})
+    monkeypatch.setattr(report, "SLICES", {"weekday": slices.SLICES["weekday"]})
+    torch.set_num_threads(1)
+
+    def work(run_id: str, fault: str = "", **environment: str) -> int:
+        child = os.fork()
+        if child == 0:
+            code = 70
+            try:
+                os.environ.update(environment | ({faults.VARIABLE: fault} if fault else {}))
+                faults.rearm()
+                with RunFolder(run_id).log_path.open("ab") as log:
+                    os.dup2(log.fileno(), 1)
+                    os.dup2(log.fileno(), 2)
+                    sys.stdout = sys.stderr = open(1, "w", closefd=False)
+                    code = worker.work(run_id)
+                    sys.stdout.flush()
+            finally:
+                os._exit(code)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+    return work
