@@ -32,6 +32,7 @@ def style(theme: Theme) -> str:
 .answers .truth td {{background: {colours.css(gold, 0.13)};}}
 .answers .truth td:first-child {{box-shadow: inset 3px 0 0 {gold};}}
 .answers .mark {{color: {gold};}}
+.answers .share {{white-space: nowrap;}}
 .answers .who {{max-width: 10.5em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; display: block;}}
 .answers .short {{max-width: 8em;}}
 .answers .up {{color: {colours.role("hit", theme)};}}
@@ -61,7 +62,7 @@ def ranking_html(table: pd.DataFrame, theme: Theme, normalised: bool = True, bef
             f'<td><span class="rank{" edited" if before is not None else ""}">{row.rank}</span></td>'
             f'<td><span class="name" title="{escape(str(row.name))}">{escape(str(row.name))}{mark}</span>'
             f'<span class="kind">{escape(str(row.category))}</span></td>{moved}'
-            f"<td style="white-space:nowrap">{bar}{escape(wording.percent(row.probability, 2))}</td>"
+            f'<td class="share">{bar}{escape(wording.percent(row.probability, 2))}</td>'
             f'<td class="number">{escape(wording.metres(row.from_here_m))}</td></tr>'
         )
     share = "probability" if normalised else "score"
@@ -84,10 +85,11 @@ def predictors_html(rows: Sequence[dict[str, object]], theme: Theme) -> str:
         words = f"{rank:,.0f}" if np.isfinite(rank) else "–"
         share = wording.percent(float(row["truth_probability"]), 2)  # type: ignore[arg-type]
         weight = "font-weight:600" if row["is_model"] else ""
+        title, first = escape(str(row["title"])), escape(str(row["first"]))
         body.append(
-            f'<tr style="{weight}"><td><span class="who" title="{escape(str(row["title"]))}">{escape(str(row["title"]))}</span></td><td class="number">{words}</td>'
+            f'<tr style="{weight}"><td><span class="who" title="{title}">{title}</span></td><td class="number">{words}</td>'
             f'<td class="number">{share}{"" if row["normalised"] else "*"}</td>'
-            f'<td><span class="name short" title="{escape(str(row["first"]))}">{escape(str(row["first"]))}</span></td>'
+            f'<td><span class="name short" title="{first}">{first}</span></td>'
             f'<td class="number">{escape(wording.metres(float(row["distance_m"])))}</td></tr>'  # type: ignore[arg-type]
         )
     head = (
