@@ -13,6 +13,7 @@ from dashboard.figures.parts import PART_TITLES, timeline
 from engine.city.city import City
 from engine.city.samples import Samples
 from engine.city.splits import PARTS, Split
+from engine.cli import command_for
 from engine.errors import MobiscopeError
 from engine.runs import RunRequest, submit
 
@@ -67,8 +68,6 @@ def draw(slug: str) -> None:
     with right:
         if st.button("Start training", type="primary", key="train.start", disabled=bool(missing)):
             _start(request)
-        from engine.cli import command_for
-
         with st.expander("The same from a terminal"):
             st.code(command_for(request), language="bash", wrap_lines=True)
 

@@ -1,0 +1,77 @@
+"""What a model thinks of every point of a city: similarity to a text or a place, false colour, change, and the kernel curve."""
+
+import numpy as np
+import streamlit as st
+
+from dashboard import cached, panels, session, wording
+from dashboard.figures import base_map
+from dashboard.figures.field_map import kernel_figure, raster_layer, value_image
+from engine.city.samples import VisitLog
+from engine.field import change_per_metre, false_colour, similarity_to
+
+SHOWN = {"text": "Like a text", "place": "Like the chosen place", "colour": "False colour", "change": "Where meaning changes"}
+
+
+def draw(run_id: str, log: VisitLog) -> None:
+    """Map left, its control and the kernel curve right."""
+    left, right = st.columns([62, 38], gap="medium")
+    with right:
+        shown = st.segmented_control("Shown", list(SHOWN), default="text", required=True, format_func=SHOWN.get, key="field.shown")
+        text = st.text_input("Text", "coffee", max_chars=200, key="field.text") if shown == "text" else ""
+        panels.panel(
+            "Alike by distance",
+            "Drawn: the mean cosine of two points by the distance between them, around a sample of the city's places.",
+            "Read: the dashed line is the learned range, where likeness has fallen to 1/e of its excess; the dotted one is any two places.",
+            "Do not conclude that two places further apart than the range differ; they are as alike as any two.",
+            "CaLLiPer §3 (grid position code), specification §7.",
+        )
+        kernel = cached.kernel(run_id)
+        st.plotly_chart(kernel_figure(kernel, session.theme()), key="field.kernel", config={"displayModeBar": False})
+        reach = wording.metres(kernel.learned_range_m) if np.isfinite(kernel.learned_range_m) else "never"
+        st.caption(f"Learned range: {wording.literal(reach)}. Any two places: cosine {kernel.baseline:.2f}.")
+    with left:
+        _map(run_id, log, str(shown), text)
+
+
+def _map(run_id: str, log: VisitLog, shown: str, text: str) -> None:
+    theme, slug = session.theme(), str(session.city())
+    raster = cached.field(run_id)
+    if shown == "colour":
+        image, said = (
+            (false_colour(raster) * 255).round(),
+            "Points of like colour have like vectors; the colours have no name of their own.",
+        )
+    elif shown == "change":
+        values = change_per_metre(raster) * 1000
+        high = float(np.percentile(values, 98))
+        image = value_image(values, theme, 0.0, high)
+        said = f"Dark: the vector hardly turns. Bright: it turns by {high:.2g} (length of the change of the unit vector) per kilometre or more."
+    else:
+        vector, about = _query(run_id, log, shown, text)
+        if vector is None:
+            panels.nothing("No place is chosen", "Choose one on the map of the picture above; this map then shows what is like it.")
+            return
+        values = similarity_to(raster, vector)
+        low, high = (float(value) for value in np.percentile(values, [2, 98]))
+        image = value_image(values, theme, low, high)
+        said = f"Cosine of every point with {about}: dark {low:.2f} or less, bright {high:.2f} or more."
+    base = cached.base(slug, theme, places=False, buildings="none")
+    st.pydeck_chart(
+        base_map.deck([*base.layers, raster_layer(image, raster.bounds)], cached.city(slug), theme),
+        height=520,
+        key="field.map",
+        alt=f"Map of the model's field: {SHOWN[shown]}",
+    )
+    st.caption(wording.literal(said, limit=300))
+
+
+def _query(run_id: str, log: VisitLog, shown: str, text: str) -> tuple[np.ndarray | None, str]:
+    model = cached.loaded_run(run_id).model
+    if shown == "text":
+        vectors = model.encode_texts([text.strip() or "place"])
+        return (None, "") if vectors is None else (vectors[0], f"the text “{text.strip()}”")
+    primary = session.selection().primary
+    if primary not in log.places.index:
+        return None, ""
+    row = log.places.index[primary]
+    return model.encode_points(log.places.x[[row]], log.places.y[[row]])[0], str(log.places.names[row])

@@ -1,0 +1,153 @@
+"""Metrics by slice for runs and baselines at once, the places a model starves, and the cases behind a group."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard import cached, panels, session, wording
+from dashboard.figures import base_map
+from dashboard.figures.found_places import found_by_place, found_layers
+from dashboard.figures.slice_bars import slice_bars
+from engine.city.samples import Places
+from engine.evaluation.metrics import METRICS
+from engine.evaluation.slices import SLICES
+from engine.runs import Run
+
+MOST_CASES = 500
+
+
+@dataclass(frozen=True)
+class Series:
+    """One predictor of one run.
+
+    Attributes:
+        label: Name on screen, unique on this page.
+        run_id: The run whose tables hold it.
+        predictor: Its name in those tables.
+        is_model: Whether it is the run's model rather than a baseline.
+    """
+
+    label: str
+    run_id: str
+    predictor: str
+    is_model: bool
+
+
+def series_of(run_id: str) -> list[Series]:
+    """The model of a run, the models of other finished runs that answered the same samples, and the run's baselines."""
+    request = Run.open(run_id).request
+    own = cached.run_table(run_id, "metrics")
+    found = [Series(_run_name(run_id), run_id, request.model, True)]
+    for other in cached.runs():
+        if other.id != run_id and other.state == "DONE" and other.city == session.city():
+            asked = Run.open(other.id).request
+            if asked.split == request.split:
+                found.append(Series(_run_name(other.id), other.id, asked.model, True))
+    titles = dict(zip(own["predictor"], own["title"], strict=True))
+    found += [Series(title, run_id, name, False) for name, title in titles.items() if name != request.model]
+    return found
+
+
+def measured(chosen: list[Series], slice_name: str, metric: str) -> pd.DataFrame:
+    """One metric by the groups of a slice: series, group, value, low, high, n; groups in their declared order."""
+    frames = []
+    for series in chosen:
+        table = cached.run_table(series.run_id, "metrics")
+        rows = table[(table["predictor"] == series.predictor) & (table["slice"] == slice_name) & (table["metric"] == metric)]
+        frames.append(rows.assign(series=series.label)[["series", "group", "value", "low", "high", "n"]])
+    return (
+        pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["series", "group", "value", "low", "high", "n"])
+    )
+
+
+def bars(table: pd.DataFrame, chosen: list[Series], slice_name: str, metric: str, selected: str | None) -> str | None:
+    """The chart; returns the group that was clicked in this run, None if none was."""
+    declared, measure = SLICES[slice_name], METRICS[metric]
+    panels.panel(
+        f"{measure.title} by {declared.title[0].lower()}{declared.title[1:]}",
+        f"Drawn: {measure.meaning} {declared.meaning} The line through a dot is the 95 % bootstrap interval over people.",
+        "Read: compare dots inside one group. Overlapping lines mean that the difference may be chance. n is the number of cases.",
+        "Do not conclude that a group is hard because of what names it; groups differ in many ways at once, and small groups swing.",
+        "Architecture of the evaluation: docs/evaluation.md.",
+    )
+    shown = table[table["group"].isin(table.loc[table["n"] > 0, "group"])]
+    if shown.empty:
+        panels.nothing("No case in this slice (n = 0)", f"{declared.meaning} This city's test part has nothing it applies to.")
+        return None
+    figure = slice_bars(
+        shown, measure.unit, session.theme(), models={s.label for s in chosen if s.is_model}, title=measure.title, selected=selected
+    )
+    state = st.plotly_chart(
+        figure,
+        key=f"slices.bars.{slice_name}.{metric}",
+        on_select="rerun",
+        selection_mode="points",
+        config={"displayModeBar": False},
+    )
+    points = state["selection"]["points"] if state else []
+    return str(points[0]["customdata"][0]) if points else None
+
+
+def starved_map(slug: str, predictions: pd.DataFrame, places: Places, k: int) -> int:
+    """The map of found and starved places; returns how many places were never found."""
+    rank = predictions["true_rank"].astype("Float64").to_numpy(np.float64, na_value=np.inf)
+    table = found_by_place(rank, predictions["true_id"].to_numpy(), k)
+    rows = table["location"].to_numpy()
+    table = table.assign(
+        longitude=places.longitude[rows], latitude=places.latitude[rows], name=places.names[rows], id=places.ids[rows]
+    )
+    theme = session.theme()
+    base = cached.base(slug, theme, places=False)
+    st.pydeck_chart(
+        base_map.deck([*base.layers, *found_layers(table, theme, k)], cached.city(slug), theme),
+        height=520,
+        key="slices.map",
+        alt="Map of places by the share of their cases in which they were found",
+    )
+    starved = int((table["found"] == 0).sum())
+    st.caption(
+        f"A disc is a place that somebody went to in the cases shown; its area grows with its cases. Dark is never among the first {k}, "
+        f"bright is always; outlined places were never found ({wording.count(starved)} of {wording.count(len(table))})."
+    )
+    return starved
+
+
+def cases(slug: str, predictions: pd.DataFrame, places: Places) -> tuple[str, int] | None:
+    """The cases as a table; returns the person and step that was picked, None if none was."""
+    worst = predictions.sort_values("true_prob", kind="stable").head(MOST_CASES)
+    local = worst["started_at"].dt.tz_convert(cached.city(slug).time_zone)
+    first = worst["topk_ids"].map(lambda ids: int(ids[0]) if len(ids) else -1).to_numpy()
+    shown = pd.DataFrame(
+        {
+            "person": worst["user_id"].to_numpy(),
+            "local time": local.dt.strftime("%Y-%m-%d %H:%M").to_numpy(),
+            "went to": places.names[worst["true_id"].to_numpy()],
+            "rank": worst["true_rank"].to_numpy(),
+            "probability": worst["true_prob"].to_numpy(),
+            "first guess": np.where(first >= 0, places.names[first], ""),
+            "error": worst["dist_err_m"].to_numpy(),
+        }
+    )
+    state = st.dataframe(
+        shown,
+        key="slices.cases",
+        hide_index=True,
+        height=320,
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config={
+            "probability": st.column_config.NumberColumn("probability of the truth", format="percent"),
+            "error": st.column_config.NumberColumn("distance error, m", format="%.0f"),
+        },
+    )
+    if len(predictions) > MOST_CASES:
+        st.caption(f"The {MOST_CASES:,} cases with the least probability of {len(predictions):,}.")
+    rows = state["selection"]["rows"] if state else []
+    return (str(worst["user_id"].iloc[rows[0]]), int(worst["step"].iloc[rows[0]])) if rows else None
+
+
+def _run_name(run_id: str) -> str:
+    summary = next(run for run in cached.runs() if run.id == run_id)
+    return cached.run_label(summary)

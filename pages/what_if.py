@@ -1,0 +1,284 @@
+"""What if: edits of the city, the question or the mechanism, and what they change in an answer."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard import cached, navigation, panels, questions, session, wording
+from dashboard.exports import csv_bytes
+from dashboard.figures import base_map
+from dashboard.figures.edit_marks import edit_layers, pick_layer
+from dashboard.figures.mass import mass_by_square, moved_layers, square_size
+from dashboard.figures.ranking import guess_layers
+from dashboard.views import scenario_forms, scenario_stack
+from engine.city.city import City
+from engine.city.samples import Places, Samples
+from engine.errors import MobiscopeError
+from engine.evaluation.metrics import METRICS
+from engine.models.base import Predictor
+from engine.scenarios.apply import apply_to_places
+from engine.scenarios.compare import Comparison, compare, compare_metrics
+from engine.scenarios.counterfactual import smallest_flips
+from engine.scenarios.replay import find_question
+from engine.scenarios.scenario import Scenario
+
+BELOW = ("Ranking", "Substitutes", "Smallest edits", "Metrics")
+TOP_K = 10
+METRIC_SAMPLES = 1_000
+
+
+def main() -> None:
+    slug, run_id = session.city(), session.run()
+    if slug is None or run_id is None or not cached.has_weights(run_id):
+        panels.head("What if?")
+        panels.nothing("There is no trained model to ask", "A what-if compares a model's answer before and after an edit.")
+        navigation.door("train", "Train a model", key="what_if.train", primary=True)
+        return
+    loaded, city = cached.loaded_run(run_id), cached.city(slug)
+    samples: Samples = loaded.data.samples
+    _, steps = cached.question_steps(run_id)
+    if steps.empty:
+        panels.head("What if?")
+        panels.nothing("There is no question to ask", "No person of this city has enough visits in a window to be predicted.")
+        return
+    predictors = {predictor.name: predictor for predictor in cached.predictors(run_id)}
+    head = st.container()
+    left, right = st.columns([62, 38], gap="medium")
+    with right:
+        index, predictor = _question(samples, steps, predictors)
+        scenario = scenario_stack.scenario(city, samples, index)
+        places = apply_to_places(scenario.edits, samples.log.places)
+        kind = st.segmented_control("Edit", scenario_forms.KINDS, default="Place", required=True, key="what_if.kind")
+        with st.container(border=True):
+            history = questions.history_of(samples, index, questions.QueryEdit())
+            words = [f"{row.when}: {row.place}" for row in history.rename(columns={"name": "place"}).itertuples()]
+            middle = (float(np.median(places.longitude)), float(np.median(places.latitude)))
+            scenario_forms.draw(str(kind), places, middle, samples.log.users, words, predictor)
+        scenario_stack.draw(scenario, predictor, dict(zip(map(str, places.ids), map(str, places.names), strict=True)))
+    try:
+        comparison = compare(predictor, samples.histories(np.array([index])), scenario)
+    except MobiscopeError as error:
+        with head:
+            panels.head("What if?")
+        panels.refusal(error)
+        return
+    with head:
+        panels.head("What if?", _answer(comparison, scenario, predictor))
+    with left:
+        _map(slug, city, places, comparison, choosing=kind == "Place")
+    below = st.segmented_control(
+        "Below", BELOW, default="Ranking", required=True, key="what_if.below", label_visibility="collapsed"
+    )
+    match below:
+        case "Ranking":
+            _ranking(comparison)
+        case "Substitutes":
+            _substitutes(comparison)
+        case "Smallest edits":
+            _flips(predictor, samples, index)
+        case _:
+            _metrics(predictor, samples, scenario)
+
+
+def _question(samples: Samples, steps: pd.DataFrame, predictors: dict[str, Predictor]) -> tuple[int, Predictor]:
+    """The person, the step and who answers."""
+    wanted = session.get("what_if.wanted", None)
+    if wanted is not None:
+        session.drop("what_if.wanted")
+        try:
+            found = steps.loc[steps["index"] == find_question(wanted, samples)]
+            if len(found):
+                session.set_sample(str(found["user"].iloc[0]), int(found["step"].iloc[0]))
+        except MobiscopeError as error:
+            panels.refusal(error)
+    people = list(dict.fromkeys(steps["user"].astype(str)))
+    sample = session.sample()
+    user = sample.user if sample and sample.user in people else people[0]
+    mine = steps[steps["user"].astype(str) == user].reset_index(drop=True)
+    step = min(sample.step if sample and sample.user == user else 0, len(mine) - 1)
+    session.set_widget("what_if.person", user)
+    session.set_widget("what_if.step", step + 1)
+    first, second, third = st.columns([3, 2, 4], vertical_alignment="bottom")
+    first.selectbox(
+        "Person", people, key="what_if.person", on_change=lambda: session.set_sample(str(session.widget("what_if.person", user)), 0)
+    )
+    second.number_input(
+        f"Step of {len(mine)}",
+        1,
+        len(mine),
+        key="what_if.step",
+        on_change=lambda: session.set_sample(user, int(session.widget("what_if.step", 1)) - 1),
+    )
+    chosen = third.selectbox(
+        "Answered by", list(predictors), format_func=lambda name: predictors[name].title, key="what_if.predictor"
+    )
+    return int(mine["index"].iloc[step]), predictors[chosen]
+
+
+def _answer(comparison: Comparison, scenario: Scenario, predictor: Predictor) -> str:
+    before, after = comparison.top_before, comparison.top_after
+    if not scenario.edits:
+        return (
+            f"{wording.literal(predictor.title)} now says **{wording.literal(before['name'])}** ({wording.percent(float(before['before']))}). "
+            "Edit the city, the question or the mechanism to see what that changes."
+        )
+    change = (
+        f"the top guess stays **{wording.literal(before['name'])}** ({wording.percent(float(before['before']))} before, "
+        f"{wording.percent(float(before['after']))} after)"
+        if before["location_id"] == after["location_id"]
+        else f"the top guess goes from **{wording.literal(before['name'])}** ({wording.percent(float(before['before']))}) to "
+        f"**{wording.literal(after['name'])}** ({wording.percent(float(after['after']))})"
+    )
+    return f"With {wording.counted(len(scenario.edits), 'edit')}, {change}; {wording.percent(comparison.moved)} of the probability moved."
+
+
+def _map(slug: str, city: City, places: Places, comparison: Comparison, choosing: bool) -> None:
+    theme = session.theme()
+    ordered = comparison.candidates.sort_index()
+    size = square_size(city)
+    before = mass_by_square(places, ordered["before"].to_numpy(), size)
+    after = mass_by_square(places, ordered["after"].to_numpy(), size)
+    guesses = comparison.candidates.head(TOP_K).assign(rank=range(1, TOP_K + 1)[: len(comparison.candidates)])
+    guesses = guesses[guesses["after"] > 0].rename(
+        columns={"location_id": "id", "after": "probability", "before": "probability_before"}
+    )
+    edited = ordered[ordered["edit"] != ""]
+    click = st.segmented_control(
+        "A click on the map", ["chooses a place", "sets a position"], default="chooses a place", required=True, key="what_if.click"
+    )
+    setting = choosing and click == "sets a position"
+    base = cached.base(slug, theme, places=not setting, buildings="none")
+    layers = [
+        *base.layers,
+        *moved_layers(city, before, after, size, theme),
+        *guess_layers(guesses, theme, edited=bool(len(edited))),
+    ]
+    layers += edit_layers(edited, theme)
+    note = "Blue discs: the ten most probable places after the edits. Magenta: what was edited."
+    if setting:
+        layer, side = pick_layer(city, theme)
+        layers.append(layer)
+        note += f" A click sets the middle of a square of {wording.metres(side)}; correct it in the fields."
+    state = st.pydeck_chart(
+        base_map.deck(layers, city, theme),
+        height=540,
+        key=f"what_if.map.{setting}",
+        on_select="rerun",
+        selection_mode="single-object",
+        alt="Map of the probability an edit moved",
+    )
+    picked = session.picked(state)
+    if picked and picked != session.get("what_if.picked", None):
+        session.put("what_if.picked", picked)
+        if setting and "at" in picked[0]:
+            scenario_forms.set_position(*picked[0]["at"])
+            st.rerun()
+        elif "id" in picked[0]:
+            session.select([str(picked[0]["id"]).lstrip("\u200b")], "what-if map")
+            st.rerun()
+    moved = ordered["change"].abs().max()
+    scale = " Squares: probability that moved in or out, one scale for both." if moved > 1e-4 else ""
+    st.caption(wording.literal(note + scale, limit=400))
+
+
+def _ranking(comparison: Comparison) -> None:
+    panels.panel(
+        "Before and after",
+        "Drawn: the places among the first ten before or after, with probability and rank.",
+        "Read: change is in percentage points of probability; a dash is a place that cannot be answered.",
+        "Do not conclude that people would act so; this is what the model says, from what it saw.",
+        "Comparison: engine/scenarios/compare.py.",
+    )
+    table = comparison.candidates
+    shown = table[(table["rank_after"] <= TOP_K) | (table["rank_before"] <= TOP_K) | (table["edit"] != "")]
+    st.dataframe(
+        shown[["rank_before", "rank_after", "name", "category", "edit", "before", "after", "change"]],
+        hide_index=True,
+        key="what_if.ranking",
+        column_config={
+            "rank_before": "rank before",
+            "rank_after": "rank after",
+            "before": st.column_config.NumberColumn(format="percent"),
+            "after": st.column_config.NumberColumn(format="percent"),
+            "change": st.column_config.NumberColumn("change", format="percent"),
+        },
+    )
+    st.download_button(
+        "Export all places as CSV",
+        csv_bytes(table),
+        "what-if.csv",
+        "text/csv",
+        key="what_if.export",
+        on_click="ignore",
+        type="tertiary",
+    )
+
+
+def _substitutes(comparison: Comparison) -> None:
+    panels.panel(
+        "Who gained",
+        "Drawn: the ten places that gained most probability, and how far they lie from the nearest edited place that lost some.",
+        "Read: near places of the same category are substitutes; far ones of another are not.",
+        "Do not conclude anything where no edited place lost probability; distances are then empty.",
+    )
+    if comparison.substitutes.empty:
+        panels.nothing("Nothing gained", "No place that was not edited gained probability.")
+        return
+    st.dataframe(
+        comparison.substitutes[["name", "category", "before", "after", "change", "distance_m", "same_category"]],
+        hide_index=True,
+        key="what_if.substitutes",
+        column_config={
+            **{name: st.column_config.NumberColumn(format="percent") for name in ("before", "after", "change")},
+            "distance_m": st.column_config.NumberColumn("distance, m", format="%.0f"),
+            "same_category": "same category",
+        },
+    )
+
+
+def _flips(predictor: Predictor, samples: Samples, index: int) -> None:
+    panels.panel(
+        "The smallest edit that changes the answer",
+        "Drawn: for each kind of edit of the question, the smallest one after which another place comes first.",
+        "Read: a small edit means an answer on the edge; a missing kind means that no such edit changes it.",
+        "Do not conclude that the person would go elsewhere; only the model's answer is probed.",
+    )
+    flips = smallest_flips(predictor, samples.histories(np.array([index])))
+    if not flips:
+        panels.nothing("No such edit changes the first guess", "Neither hour, weekday, one visit less nor another last visit does.")
+    for flip in flips:
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            away = wording.metres(flip.size) if flip.unit == "m" else f"{flip.size:g} {flip.unit}"
+            name = wording.literal(samples.log.places.names[flip.new_top])
+            st.markdown(f"{wording.literal(flip.description)} ({away}): **{name}**, {wording.percent(flip.probability)}")
+            if flip.edit is not None:
+                st.button(
+                    "Add to the scenario",
+                    key=f"what_if.flip.{flip.kind}",
+                    type="tertiary",
+                    on_click=scenario_stack.push,
+                    args=(flip.edit,),
+                )
+
+
+def _metrics(predictor: Predictor, samples: Samples, scenario: Scenario) -> None:
+    panels.panel(
+        "Metrics before and after",
+        f"Drawn: the test part (at most {METRIC_SAMPLES:,} samples at equal steps) asked before and after all edits.",
+        "Read: an interval that does not hold zero is a difference that people drawn anew would also show, 19 times in 20.",
+        "Do not conclude from edits of a single history, such as hiding its third visit; they apply to every sample here.",
+    )
+    if not st.button("Measure", key="what_if.measure"):
+        return
+    test = samples.of_part("test")
+    test = test[np.unique(np.linspace(0, len(test) - 1, min(METRIC_SAMPLES, len(test))).astype(int))] if len(test) else test
+    if not len(test):
+        panels.nothing("No test sample (n = 0)", "The split leaves nothing to measure on.")
+        return
+    with st.spinner(f"Asking {wording.counted(len(test), 'question')} twice"):
+        table = compare_metrics(predictor, test, scenario)
+    table["metric"] = [METRICS[name].title for name in table["metric"]]
+    st.dataframe(table, hide_index=True, key="what_if.metrics")
+
+
+main()
