@@ -101,7 +101,12 @@ def summarise(answers: Answers, mask: np.ndarray | None = None, seed: int = 0, r
 
 
 def summarise_groups(
-    answers: Answers, group: np.ndarray, count: int, seed: int = 0, resamples: int = RESAMPLES
+    answers: Answers,
+    group: np.ndarray,
+    count: int,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    drawn: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> list[dict[str, Estimate]]:
     """Every metric for each of several groups of samples.
 
@@ -111,8 +116,9 @@ def summarise_groups(
         count: Number of groups; those without a sample get n = 0 and NaN.
         seed: Draws of the bootstrap.
         resamples: Draws of the bootstrap.
+        drawn: As from `draw_users`, where it is at hand.
     """
-    user, draws = draw_users(answers, seed, resamples)
+    user, draws = drawn or draw_users(answers, seed, resamples)
     values = contributions(answers)
     results = []
     for index in range(count):
@@ -160,9 +166,7 @@ def draw_users(answers: Answers, seed: int, resamples: int) -> tuple[np.ndarray,
 
 def weighted_f1(truth: np.ndarray, answer: np.ndarray) -> float:
     """F1 per true class, weighted by support, 0 where undefined: scikit-learn's `f1_score(average="weighted", zero_division=0)`."""
-    hits, answered, support = _confusions(truth, answer, np.zeros(len(truth), np.int64), 1)
-    ones = np.ones((1, 1))
-    return float(_f1(ones @ hits, ones @ answered, ones @ support)[0])
+    return float(_f1_of_draws(truth, answer, np.zeros(len(truth), np.int64), np.ones((1, 1)))[0])
 
 
 def _summarise(
@@ -211,42 +215,41 @@ def _median(answers: Answers, chosen: np.ndarray, user: np.ndarray, draws: np.nd
         return np.nan, np.full(len(draws), np.nan)
     order = np.argsort(distance, kind="stable")
     distance, user = distance[order], user[order]
-    replicates = np.full(len(draws), np.nan)
-    for index, draw in enumerate(draws):
-        reached = np.cumsum(draw[user])
-        if reached[-1]:
-            lower = np.searchsorted(reached, reached[-1] / 2, side="left")
-            upper = np.searchsorted(reached, reached[-1] / 2, side="right")
-            replicates[index] = (distance[lower] + distance[min(upper, len(distance) - 1)]) / 2
+    replicates = np.empty(len(draws))
+    rows = max(1, 2**20 // len(distance))
+    for begin in range(0, len(draws), rows):
+        reached = np.cumsum(draws[begin : begin + rows].astype(np.int32)[:, user], axis=1)  # (resample, sample)
+        total = reached[:, -1:]
+        lower = np.count_nonzero(2 * reached < total, axis=1)
+        upper = np.count_nonzero(2 * reached <= total, axis=1)
+        middle = (distance[lower.clip(max=len(distance) - 1)] + distance[upper.clip(max=len(distance) - 1)]) / 2
+        replicates[begin : begin + rows] = np.where(total[:, 0] > 0, middle, np.nan)
     return float(np.median(distance)), replicates
 
 
 def _weighted_f1(answers: Answers, chosen: np.ndarray, user: np.ndarray, draws: np.ndarray) -> tuple[float, np.ndarray]:
     first = answers.top[chosen, 0] if answers.top.shape[1] else np.full(len(chosen), -1)
-    hits, answered, support = _confusions(answers.truth[chosen], first, user, draws.shape[1])
-    everyone = np.ones((1, draws.shape[1]))
-    value = _f1(everyone @ hits, everyone @ answered, everyone @ support)[0]
-    return float(value), _f1(draws @ hits, draws @ answered, draws @ support)
+    values = _f1_of_draws(answers.truth[chosen], first, user, np.vstack([np.ones(draws.shape[1]), draws]))
+    return float(values[0]), values[1:]
 
 
-def _confusions(truth: np.ndarray, answer: np.ndarray, user: np.ndarray, users: int) -> tuple[csr_matrix, csr_matrix, csr_matrix]:
-    """Per user and true class: hits, answers, samples. Classes that are never true weigh nothing and are left out."""
-    classes, code = np.unique(truth, return_inverse=True)
-    position = np.minimum(np.searchsorted(classes, answer), len(classes) - 1)
-    is_class = classes[position] == answer
-
-    def count(of_user: np.ndarray, of_class: np.ndarray) -> csr_matrix:
-        return csr_matrix((np.ones(len(of_user)), (of_user, of_class)), shape=(users, len(classes)))
-
+def _f1_of_draws(truth: np.ndarray, answer: np.ndarray, user: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """(resample,) weighted F1; NaN where nobody was drawn. Places never hit have an F1 of zero and enter by their weight alone."""
     hit = truth == answer
-    return count(user[hit], code[hit]), count(user[is_class], position[is_class]), count(user, code)
+    classes = np.unique(truth[hit])
 
+    def count(place: np.ndarray) -> np.ndarray:
+        if not len(classes):
+            return np.zeros((len(draws), 0))
+        position = np.searchsorted(classes, place).clip(max=len(classes) - 1)
+        inside = classes[position] == place
+        by_user = csr_matrix((np.ones(inside.sum()), (user[inside], position[inside])), shape=(draws.shape[1], len(classes)))
+        return np.asarray(draws @ by_user)  # (resample, place)
 
-def _f1(hits: np.ndarray, answered: np.ndarray, support: np.ndarray) -> np.ndarray:
-    both = answered + support
-    f1 = np.divide(2 * hits, both, out=np.zeros_like(both), where=both > 0)
-    total = support.sum(1)
-    return np.divide((f1 * support).sum(1), total, out=np.full(len(total), np.nan), where=total > 0)
+    hits, answered, support = count(np.where(hit, truth, -1)), count(answer), count(truth)
+    both, total = answered + support, draws @ np.bincount(user, minlength=draws.shape[1])
+    f1 = np.divide(2 * hits * support, both, out=np.zeros(both.shape), where=both > 0).sum(axis=1)
+    return np.divide(f1, total, out=np.full(len(total), np.nan), where=total > 0)
 
 
 def _interval(replicates: np.ndarray, users: int) -> tuple[float, float]:

@@ -11,7 +11,7 @@ import pandas as pd
 from engine.city.city import City
 from engine.city.samples import Samples
 from engine.errors import MobiscopeError
-from engine.evaluation.metrics import METRICS, Estimate, summarise, summarise_groups
+from engine.evaluation.metrics import METRICS, RESAMPLES, Estimate, draw_users, summarise_groups
 from engine.evaluation.ranking import Answers, Scoring, answer
 from engine.evaluation.slices import SLICES, slice_labels
 from engine.models.base import Predictor, Report
@@ -161,6 +161,7 @@ def evaluate(
     labels = slice_labels(samples, city)
     chosen = [name for name in SLICES if slices is None or name in set(slices)]
     answers: dict[str, Answers] = {}
+    drawn: tuple[np.ndarray, np.ndarray] | None = None
     rows: list[dict[str, Any]] = []
     for index, predictor in enumerate(predictors):
 
@@ -172,10 +173,12 @@ def evaluate(
         if report:
             report(f"Measuring {predictor.title}", (index + 0.7) / len(predictors))
         answers[predictor.name] = given
-        rows += _rows(given, ALL, ALL, summarise(given, seed=seed))
+        drawn = drawn or draw_users(given, seed, RESAMPLES)
+        everything = np.zeros(len(given), np.int64)
+        rows += _rows(given, ALL, ALL, summarise_groups(given, everything, 1, drawn=drawn)[0])
         for name in chosen:
             column = labels[name].array
-            measured = summarise_groups(given, np.asarray(column.codes), len(column.categories), seed)
+            measured = summarise_groups(given, np.asarray(column.codes), len(column.categories), drawn=drawn)
             for group, estimates in zip(column.categories, measured, strict=True):
                 rows += _rows(given, name, group, estimates)
     return Evaluation(

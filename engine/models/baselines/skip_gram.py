@@ -10,6 +10,8 @@ the latest place of the history that was seen in training; without one, populari
 a place, so these are scores rather than probabilities of the next place.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,9 +108,10 @@ def skip_gram_vectors(
     # As in word2vec: centres start small and uniform, neighbours at zero.
     vectors = ((torch.rand(shape, generator=generator) - 0.5) / chosen.dimensions).requires_grad_()
     neighbours = torch.zeros(shape, requires_grad=True)
-    if len(centre):
+    # Steps this small cost more to share between threads than to do, and one thread adds up in one order on every machine.
+    with _one_thread():
         optimiser = torch.optim.SparseAdam([vectors, neighbours], lr=chosen.learning_rate)
-        cumulative = torch.from_numpy(np.cumsum(visits**0.75 / (visits**0.75).sum()))
+        cumulative = torch.from_numpy(np.cumsum(visits**0.75 / max((visits**0.75).sum(), 1.0)))
         for epoch in range(chosen.epochs):
             order = torch.randperm(len(centre), generator=generator).numpy()
             for begin in range(0, len(order), chosen.batch):
@@ -127,6 +130,16 @@ def skip_gram_vectors(
                 optimiser.step()
     seen = torch.from_numpy(visits > 0)[:, None]
     return (vectors.detach() * seen).numpy(), (neighbours.detach() * seen).numpy()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def neighbour_pairs(log: VisitLog) -> tuple[np.ndarray, np.ndarray]:
