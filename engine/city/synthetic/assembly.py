@@ -284,11 +284,10 @@ def _boundary(layout: Layout, ground: Ground) -> gpd.GeoDataFrame:
     rows += [("park", "", "", square) for square in pocket_parks(layout)]
     rows += [("road", street.name, street.level, street.line) for street in layout.streets]
     kinds, labels, levels, geometry = zip(*[row for row in rows if not row[3].is_empty], strict=True)
-    return gpd.GeoDataFrame(
-        {"kind": list(kinds), "name": list(labels), "level": list(levels)},
-        geometry=ground.degrees(np.array(geometry), digits=5),
-        crs=WGS84,
-    )
+    drawn = ground.degrees(np.array(geometry), digits=5)
+    # Rounding can make a ring touch itself.
+    drawn = np.where(shapely.is_valid(drawn), drawn, shapely.set_precision(drawn, 1e-5))
+    return gpd.GeoDataFrame({"kind": list(kinds), "name": list(labels), "level": list(levels)}, geometry=drawn, crs=WGS84)
 
 
 def pocket_parks(layout: Layout) -> np.ndarray:

@@ -21,8 +21,8 @@ from engine.city.synthetic.layout import FUNCTIONS, Layout
 from engine.city.synthetic.plan import CELL_M
 
 REACH_M = 750.0
-ELASTICITY = 0.8
-FLOOR = 0.1  # some leave even where nothing is near
+ELASTICITY = 1.1
+FLOOR = 0.12  # some leave even where nothing is near
 DAY_TYPES = ("weekday", "weekend")
 
 Bumps = tuple[tuple[float, float, float], ...]  # (local hour, width in hours, height)

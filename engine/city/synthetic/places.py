@@ -88,14 +88,15 @@ def found_places(layout: Layout, buildings: Buildings, rng: np.random.Generator)
     opens[new] = rng.integers(int(0.5 * plan.days), int(0.85 * plan.days), len(new))
     pull[new] = np.maximum(pull[new], np.median(pull)) * 6  # people are curious
     labels = [layout.streets[index].name for index in street]
+    number = rng.integers(1, 180, len(category))
     return Places(
         x=x,
         y=y,
         category=category,
         zone=zone,
-        name=_unique_names(layout, category, zone, labels, rng),
+        name=_unique_names(layout, category, zone, labels, number, rng),
         street=labels,
-        number=rng.integers(1, 180, len(category)),
+        number=number,
         visitable=visitable,
         is_poi=is_poi,
         pull=pull,
@@ -229,7 +230,7 @@ def _choose_visitable(category: np.ndarray, is_poi: np.ndarray, count: int, rng:
 
 
 def _unique_names(
-    layout: Layout, category: np.ndarray, zone: np.ndarray, streets: list[str], rng: np.random.Generator
+    layout: Layout, category: np.ndarray, zone: np.ndarray, streets: list[str], number: np.ndarray, rng: np.random.Generator
 ) -> list[str]:
     taken: set[str] = set()
     labels = []
@@ -241,7 +242,12 @@ def _unique_names(
             if label not in taken:
                 break
         else:
-            label = f"{label} ({streets[place]})"
+            branch = next(
+                text
+                for text in (streets[place], f"{number[place]} {streets[place]}", f"no. {place}")
+                if f"{label} ({text})" not in taken
+            )
+            label = f"{label} ({branch})"
         taken.add(label)
         labels.append(label)
     return labels
