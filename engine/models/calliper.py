@@ -205,7 +205,7 @@ class CaLLiPer(MobilityModel):
     def view(self, places: Places) -> PlaceView:
         """How the model sees these places: codes, coordinates, texts. Kept for the last few `Places` objects."""
         found = self._views.get(id(places))
-        if found is None or found.places is not places:
+        if found is None or found.places is not places or found.code.device != self.device:
             found = self.index.view(places, self.popularity.cpu().numpy(), self.device)
             while len(self._views) >= 4:
                 self._views.pop(next(iter(self._views)))

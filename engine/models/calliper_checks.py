@@ -27,14 +27,14 @@ def check_location_encoder(model: "CaLLiPer", data: Data) -> list[Warned]:
         return []
     model.location_encoder.eval()
     with torch.no_grad():
-        vectors = model.location_encoder(points.xy).cpu().numpy()
+        vectors = model.location_encoder(points.xy.to(model.device)).cpu().numpy()
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     count = len(unit)
     mean_cosine = float((np.square(unit.sum(0)).sum() - count) / max(count * (count - 1), 1))
     spread = np.linalg.svd(vectors - vectors.mean(0), compute_uv=False) ** 2
     share = spread / max(spread.sum(), 1e-12)
     rank = float(np.exp(-(share * np.log(np.maximum(share, 1e-12))).sum()))
-    text = points.text.cpu().numpy()
+    text = points.text.numpy()
     purity, by_chance = _purity(unit, text)
     size = min(model.config.pretrain_batch, count)
     in_training = contrastive_scores(model, points, 0, size)[1]
@@ -42,7 +42,9 @@ def check_location_encoder(model: "CaLLiPer", data: Data) -> list[Warned]:
     gap = 100 * (_probe_accuracy(unit, text, points.part, 1) - _probe_accuracy(unit, text, points.part, 2))
     nearest = float(np.median(cKDTree(points.metres).query(points.metres, k=2)[0][:, 1]))
     latitude = float(np.mean(samples_of(data).log.places.latitude))
-    likeness = float(model.location_encoder.positions.kernel(torch.tensor([nearest], dtype=torch.float64), latitude)[0])
+    likeness = float(
+        model.location_encoder.positions.kernel(torch.tensor([nearest], dtype=torch.float64, device=model.device), latitude)[0]
+    )
     outside = _outside(model, data)
     return [
         Warned(

@@ -42,6 +42,12 @@ class LabelledPoints:
     names: list[str]
     part: np.ndarray
 
+    def loss(self, model: "CaLLiPer", chosen: Tensor) -> tuple[Tensor, Tensor]:
+        """The contrastive loss of these points, and (point,) which of them share a text."""
+        device, group = model.device, self.text[chosen]
+        locations = model.location_encoder(self.xy[chosen].to(device))
+        return model.alignment.loss(locations, self.vectors[group].to(device), group.to(device)), group
+
 
 def labelled_points(model: "CaLLiPer", data: Data) -> LabelledPoints:
     """The points the location encoder learns from: all locations (and POIs, if asked for) that are not hidden."""
@@ -62,12 +68,11 @@ def labelled_points(model: "CaLLiPer", data: Data) -> LabelledPoints:
     names = sorted(set(texts))
     row = {text: at for at, text in enumerate(names)}
     xy = metres.astype(np.float32) if config.coordinate_unit == "metre" else degrees
-    device = model.device
     return LabelledPoints(
-        xy=torch.from_numpy(xy).to(device),
+        xy=torch.from_numpy(xy),
         metres=metres,
-        text=torch.tensor([row[text] for text in texts], device=device),
-        vectors=torch.from_numpy(model.index.encode(names)).to(device),
+        text=torch.tensor([row[text] for text in texts]),
+        vectors=torch.from_numpy(model.index.encode(names)),
         names=names,
         part=_validation_parts(metres),
     )
@@ -97,13 +102,11 @@ def pretraining_stage(model: "CaLLiPer", data: Data) -> Stage:
     def batches(epoch: int, generator: np.random.Generator) -> Iterator[Tensor]:
         order = generator.permutation(training)
         for step in range(steps):
-            yield torch.from_numpy(order[step * size : (step + 1) * size]).to(points.text.device)
+            yield torch.from_numpy(order[step * size : (step + 1) * size])
 
     def loss(batch: Tensor) -> Mapping[str, Tensor]:
         model.location_encoder.train()
-        locations = model.location_encoder(points.xy[batch])
-        total = model.alignment.loss(locations, points.vectors[points.text[batch]], points.text[batch])
-        return {"total": total}
+        return {"total": points.loss(model, batch)[0]}
 
     def validate() -> Mapping[str, float]:
         scores = {"loss": contrastive_scores(model, points, 1, size)}
@@ -146,11 +149,11 @@ def contrastive_scores(model: "CaLLiPer", points: LabelledPoints, part: int, siz
     model.location_encoder.eval()
     losses, scores, weights = [], [], []
     for begin in range(0, len(chosen), size):
-        rows = torch.from_numpy(chosen[begin : begin + size]).to(points.text.device)
+        rows = torch.from_numpy(chosen[begin : begin + size])
         if len(rows) < 2:
             continue
-        group = points.text[rows]
-        value = float(model.alignment.loss(model.location_encoder(points.xy[rows]), points.vectors[group], group))
+        loss, group = points.loss(model, rows)
+        value = float(loss)
         losses.append(value)
         scores.append(normalised_score(value, group))
         weights.append(len(rows))
