@@ -1,19 +1,29 @@
 """One reader per file format, each recognised by content. A new format is a new file here and one line in `_READERS`."""
 
+from engine.city.readers.atomic import AtomicAside, AtomicGeo, AtomicState, AtomicTrajectory
 from engine.city.readers.base import Reader
 from engine.city.readers.checkins import Checkins, Venues
 from engine.city.readers.flows import FlowReader
 from engine.city.readers.foursquare import Foursquare
+from engine.city.readers.geolife import Geolife, GpsPoints
 from engine.city.readers.snap import Snap
 from engine.city.readers.vector import VectorReader
 from engine.city.readers.weather import WeatherReader
+from engine.city.readers.yjmob import Yjmob
 
 _READERS: tuple[Reader, ...] = (
     Foursquare(),
     Snap(),
+    Geolife(),
+    Yjmob(),
+    AtomicGeo(),
+    AtomicTrajectory(),
+    AtomicState(),
+    AtomicAside(),
     VectorReader(),
     WeatherReader(),
     FlowReader(),
+    GpsPoints(),
     Checkins(),
     Venues(),
 )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -73,7 +74,15 @@ TABLE_OPTIONS = (
     OptionSpec("crs", "reference system of the coordinates: EPSG:4326 is degrees, E7 is degrees times ten million", WGS84),
     OptionSpec("swap_coordinates", "swap latitude and longitude; false confirms that they are right", None, (None, True, False)),
 )
-_ALL = {field.name: field for field in FIELDS}
+TIME_OPTIONS = (
+    OptionSpec("day_first", "dates such as 03/04/2012: true is 3 April, false is 4 March", None, (None, True, False)),
+    OptionSpec(
+        "naive_times",
+        "times without offset: `local` clock, `utc`, or `auto` by the column's name",
+        "auto",
+        ("auto", "local", "utc"),
+    ),
+)
 
 
 def plain_name(column: str) -> str:
@@ -145,7 +154,20 @@ def reading_of(reader: Reader, file: SniffedFile, choices: FileChoices) -> Readi
     if any(spec.name == "day_first" for spec in reader.options):
         day_first = reader.option(choices, "day_first")
     decimal = reader.option(choices, "decimal") or (file.text.decimal if file.text else ".")
-    return Reading(str(decimal), crs, None if swap is None else bool(swap), None if day_first is None else bool(day_first))
+    naive = reader.option(choices, "naive_times") if any(spec.name == "naive_times" for spec in reader.options) else "local"
+    return Reading(
+        str(decimal),
+        crs,
+        None if swap is None else bool(swap),
+        None if day_first is None else bool(day_first),
+        naive_is_utc=naive == "utc",
+    )
+
+
+def naive_in_utc(reader: Reader, choices: FileChoices, column: str) -> bool:
+    """Whether times without an offset are UTC: as chosen, else where the column's name says so."""
+    chosen = reader.option(choices, "naive_times")
+    return bool(chosen == "utc" or (chosen == "auto" and re.search(r"utc|gmt", column.lower())))
 
 
 class Checkins(Reader):
@@ -155,10 +177,7 @@ class Checkins(Reader):
     title = "Check-ins or stays (any table)"
     tables = ("visits", "locations")
     fields = FIELDS
-    options = (
-        *TABLE_OPTIONS,
-        OptionSpec("day_first", "dates such as 03/04/2012: true is 3 April, false is 4 March", None, (None, True, False)),
-    )
+    options = (*TABLE_OPTIONS, *TIME_OPTIONS)
 
     def recognise(self, file: SniffedFile) -> float:
         """See `Reader.recognise`: sure to the degree that the required fields find a column."""
@@ -187,7 +206,11 @@ class Checkins(Reader):
         ledger = Ledger(file.name, problems=list(file.problems))
         columns_given = None if file.text is None or file.text.header else file.text.columns
         table = Table(file, ledger, columns_given, context.limit_rows)
-        return read_visits(self, file, table, mapping, reading_of(self, file, choices), context)
+        reading = reading_of(self, file, choices)
+        if naive_in_utc(self, choices, mapping["started_at"]):
+            reading = replace(reading, naive_is_utc=True)
+            ledger.repair(f"Times without an offset in `{mapping['started_at']}` were read as UTC.")
+        return read_visits(self, file, table, mapping, reading, context)
 
 
 def read_visits(

@@ -28,6 +28,7 @@ class Reading:
         swap: Swap the coordinate columns; False confirms they are right; None lets suspicion ask.
         day_first: For dates such as 03/04/2012; None refuses where it cannot be told.
         time_format: Known format; None finds it.
+        naive_is_utc: Whether times without an offset are UTC rather than wall-clock time.
     """
 
     decimal: str = "."
@@ -35,6 +36,7 @@ class Reading:
     swap: bool | None = None
     day_first: bool | None = None
     time_format: TimeFormat | None = None
+    naive_is_utc: bool = False
 
 
 class Positions:

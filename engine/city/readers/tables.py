@@ -147,7 +147,11 @@ def as_text(values: pa.Array) -> pa.Array:
             values = pc.cast(pc.if_else(pc.is_nan(values), None, values), pa.int64())
     if not pa.types.is_string(values.type):
         values = pc.cast(values, pa.string())
-    return pc.utf8_trim_whitespace(pc.fill_null(values, ""))
+    text = pc.utf8_trim_whitespace(pc.fill_null(values, ""))
+    if pc.any(pc.starts_with(text, "'")).as_py():
+        # Spreadsheets need an apostrophe before text that looks like a formula; it is no part of the text.
+        text = pc.replace_substring_regex(text, r"^'('?[=+\-@])", r"\1")
+    return text
 
 
 def as_numbers(values: pa.Array, decimal: str = ".") -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -105,6 +105,10 @@ def read_rows(table: Table, mapping: Mapping[str, str], reading: Reading, contex
         if "location_id" in text:
             ledger.drop("LOCATION_MISSING", keep, _is(text["location_id"], "") & ~placed, first, mapping["location_id"])
         _clock(given, mapping, formats, keep, first, ledger, part, future)
+        if reading.naive_is_utc:
+            for seen in (part.started, part.finished):
+                if seen is not None:
+                    seen.local[:] = False
         if "split" in text:
             _split(text, mapping["split"], keep, first, ledger)
         part.keep, part.text = keep, text
