@@ -1,3 +1,4 @@
+import importlib
 import os
 import sys
 import time
@@ -10,6 +11,7 @@ from engine.evaluation import report, slices
 from engine.models import baselines
 from engine.runs import Run, RunRequest, RunStatus, jobs, worker
 from engine.runs.folder import RunFolder
+from engine.training import loop  # noqa: F401 (loaded before forking)
 from tests.engine.runs import bigram
 
 
@@ -61,6 +63,7 @@ def by_hand(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(baselines, "BASELINES", {"last_place": baselines.BASELINES["last_place"]})
     monkeypatch.setattr(report, "SLICES", {"weekday": slices.SLICES["weekday"]})
     torch.set_num_threads(1)
+    importlib.import_module("torch._dynamo")  # what the first optimiser loads, seconds of it: here once instead of in every fork
 
     def work(run_id: str, fault: str = "", **environment: str) -> int:
         child = os.fork()
