@@ -1,0 +1,79 @@
+"""Steps of people and the answers of a run's model and baselines to them."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard.cached.run_data import loaded_run, run_table, weights_stamp
+from engine import store
+from engine.city.samples import Samples
+from engine.errors import MobiscopeError
+
+if TYPE_CHECKING:
+    from dashboard.questions import QueryEdit, Reply
+    from engine.models.base import Predictor
+
+
+_SLOW_TO_FIT = ("skip_gram",)
+"""Baselines that take seconds to fit; their answers stand in the predictions table of the run."""
+
+
+@st.cache_resource(max_entries=2, show_spinner="Fitting the baselines")
+def _predictors(run_id: str, home: str, stamp: int, _loaded: Any) -> "list[Predictor]":
+    from engine.models.baselines import BASELINES, fit_baselines
+
+    samples = _loaded.data.samples
+    quick = [name for name in BASELINES if name not in _SLOW_TO_FIT]
+    return [_loaded.model, *(fit_baselines(samples.log, names=quick) if samples is not None else [])]
+
+
+def predictors(run_id: str) -> "list[Predictor]":
+    """The run's model, then the baselines that are quick to fit, all ready to be asked.
+
+    Raises:
+        RunError: If the run cannot be loaded.
+    """
+    return _predictors(run_id, str(store.home()), weights_stamp(run_id), loaded_run(run_id))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _question_steps(
+    run_id: str, home: str, stamp: int, _samples: Samples, _predictions: pd.DataFrame | None
+) -> "tuple[str, pd.DataFrame]":
+    from dashboard import questions
+
+    part, steps = questions.steps_of(_samples)
+    if _predictions is not None:
+        ranks = _predictions.pivot_table(index="sample_id", columns="predictor", values="true_rank", aggfunc="first", dropna=False)
+        steps = steps.join(ranks.astype("Float64").astype(float).fillna(np.inf).add_prefix("rank."), on="row")
+    return part, steps
+
+
+def question_steps(run_id: str) -> "tuple[str, pd.DataFrame]":
+    """The steps of a run that can be looked at, and the part they are of; see `dashboard.questions.steps_of`.
+
+    Further columns `rank.<predictor>` give the rank of the truth where the run has predictions (inf: not answered).
+    """
+    try:
+        predictions = run_table(run_id, "predictions")
+    except MobiscopeError:
+        predictions = None
+    return _question_steps(run_id, str(store.home()), weights_stamp(run_id), loaded_run(run_id).data.samples, predictions)
+
+
+@st.cache_resource(max_entries=48, show_spinner=False)
+def _replies(run_id: str, home: str, stamp: int, index: int, edit: str) -> "list[Reply]":
+    from dashboard import questions
+
+    return questions.ask(predictors(run_id), loaded_run(run_id).data.samples, index, questions.QueryEdit.from_key(edit))
+
+
+def replies(run_id: str, index: int, edit: "QueryEdit") -> "list[Reply]":
+    """The answers of `predictors` to one step under an edit; read-only.
+
+    Raises:
+        ScenarioError: If the edit does not fit the step.
+    """
+    return _replies(run_id, str(store.home()), weights_stamp(run_id), index, edit.key())

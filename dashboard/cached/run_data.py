@@ -1,0 +1,149 @@
+"""Runs, their tables, curves and loaded models, and the models that can be trained."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import streamlit as st
+
+from dashboard.cached.city_data import city
+from engine import store
+from engine.city.city import City
+from engine.city.data_card import DataCard
+from engine.runs import Run, RunSummary, list_runs
+from engine.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from engine.models.base import Missing, ModelConfig
+
+
+def runs() -> list[RunSummary]:
+    """All runs, newest first, as they stand now; dead workers are noticed."""
+    return list_runs()
+
+
+def active_runs() -> list[RunSummary]:
+    """Runs that wait or work."""
+    return [run for run in runs() if run.state in ("PENDING", "RUNNING")]
+
+
+def run_label(run: RunSummary) -> str:
+    """A run in one line for pickers: name, preset, date."""
+    return f"{run.name} · {run.preset} · {run.created_at:%d %b %H:%M}"
+
+
+@st.cache_data(max_entries=48, show_spinner=False)
+def _run_table(run_id: str, name: str, home: str, stamp: int) -> pd.DataFrame:
+    return Run.open(run_id).table(name)
+
+
+def run_table(run_id: str, name: str) -> pd.DataFrame:
+    """A table of a run (`predictions`, `metrics`, `warnings`), read again only when its file changed.
+
+    Raises:
+        RunError: If the run or the table is not there.
+    """
+    path = RunFolder(run_id).tables / f"{name}.parquet"
+    return _run_table(run_id, name, str(store.home()), path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+def run_curves(run_id: str) -> pd.DataFrame:
+    """The curves of a run, long: step, t, key, value; read anew when the file has grown."""
+    path = RunFolder(run_id).metrics_path
+    stamp = path.stat().st_mtime_ns if path.is_file() else 0
+    return _run_curves(run_id, str(store.home()), stamp)
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _run_curves(run_id: str, home: str, stamp: int) -> pd.DataFrame:
+    return Run.open(run_id).curves()
+
+
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _loaded_run(run_id: str, home: str, stamp: int) -> Any:
+    return Run.open(run_id).load()
+
+
+def loaded_run(run_id: str) -> Any:
+    """A run's model with its weights and data (a `LoadedRun`); imports torch on first use. Read-only.
+
+    Raises:
+        RunError: If the run has no weights, or its city is gone or another one.
+    """
+    path = RunFolder(run_id).model / "model.safetensors"
+    return _loaded_run(run_id, str(store.home()), path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model as the Train page offers it.
+
+    Attributes:
+        name: Key in `MODELS`.
+        title, paper: As the model declares them.
+        config: Its config class.
+        presets: Named configs, the proposed one first.
+    """
+
+    name: str
+    title: str
+    paper: str
+    config: "type[ModelConfig]"
+    presets: "dict[str, ModelConfig]"
+
+
+@st.cache_resource(max_entries=1, show_spinner="Loading the models")
+def models() -> list[ModelEntry]:
+    """Every model with its settings; imports torch on first use."""
+    from engine.models import MODELS
+
+    return [ModelEntry(name, cls.title, cls.paper, cls.Config, dict(cls.Config.presets())) for name, cls in MODELS.items()]
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _requirements(fingerprint: str, model: str, _city: City) -> "list[Missing]":
+    from engine.models import get_model
+
+    return get_model(model).requirements(_city)
+
+
+def requirements(slug: str, model: str) -> "list[Missing]":
+    """What a city lacks for a model: what, why it is needed, how to mend it."""
+    opened = city(slug)
+    return _requirements(opened.fingerprint, model, opened)
+
+
+def validation_curve(run_id: str) -> list[float]:
+    """The watched validation metric of the last stage, epoch by epoch; empty while there is none."""
+    curves = run_curves(run_id)
+    keys = [key for key in dict.fromkeys(curves["key"].astype(str)) if "/valid_" in key]
+    if not keys:
+        return []
+    stage = keys[-1].split("/")[0]
+    key = next(key for key in keys if key.startswith(f"{stage}/"))
+    return [float(value) for value in curves.loc[curves["key"] == key, "value"]]
+
+
+def run_data_card(run_id: str) -> DataCard:
+    """The data card that travels with a run's scores.
+
+    Raises:
+        MobiscopeError: If it is missing or damaged.
+    """
+    return DataCard.model_validate(store.read_json(RunFolder(run_id).data_card_path))
+
+
+def weights_stamp(run_id: str) -> int:
+    """When a run's weights were written, as a key for what was computed with them; 0 where there are none."""
+    path = RunFolder(run_id).model / "model.safetensors"
+    return path.stat().st_mtime_ns if path.is_file() else 0
+
+
+def has_weights(run_id: str) -> bool:
+    """Whether a run has a trained model to look into."""
+    return bool(weights_stamp(run_id))
+
+
+def run_model(run_id: str) -> str:
+    """The name of a run's model, as its tables call it."""
+    return Run.open(run_id).request.model

@@ -1,0 +1,134 @@
+"""What runs scored: headlines beside baselines, titles of metrics and slices, paired differences."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import wording
+from dashboard.cached.run_data import run_table, runs
+from engine import store
+from engine.city.samples import Places
+from engine.errors import MobiscopeError
+from engine.runs import Run
+from engine.runs.folder import RunFolder
+
+if TYPE_CHECKING:
+    from engine.evaluation.metrics import Metric
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A run's headline metric beside the best baseline's, over all test samples.
+
+    Attributes:
+        metric: Its key.
+        value: Of the model.
+        baseline: Title of the best baseline; empty if none was measured.
+        baseline_value: Its value.
+        n: Test samples.
+    """
+
+    metric: str
+    value: float
+    baseline: str
+    baseline_value: float
+    n: int
+
+
+def scores(run_id: str, metric: str = "acc@1") -> Headline | None:
+    """The headline of a run; None while it has no metrics."""
+    try:
+        table = run_table(run_id, "metrics")
+    except MobiscopeError:
+        return None
+    model = next((run.model for run in runs() if run.id == run_id), "")
+    overall = table[(table["slice"] == "all") & (table["metric"] == metric)]
+    own, others = overall[overall["predictor"] == model], overall[overall["predictor"] != model]
+    if own.empty:
+        return None
+    best = others.loc[others["value"].idxmax()] if others["value"].notna().any() else None
+    return Headline(
+        metric,
+        float(own["value"].iloc[0]),
+        "" if best is None else str(best["title"]),
+        float("nan") if best is None else float(best["value"]),
+        int(own["n"].iloc[0]),
+    )
+
+
+def headline(run_id: str) -> str:
+    """A run's headline as Markdown: the metric, the best baseline's, and n; empty while it has none."""
+    found = scores(run_id)
+    if found is None:
+        return ""
+    said = f"Acc@1 {wording.percent(found.value)}"
+    if found.baseline:
+        said += f" · best baseline {wording.percent(found.baseline_value)} ({wording.literal(found.baseline)})"
+    return f"{said} · n = {wording.count(found.n)}"
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _metrics() -> "dict[str, Metric]":
+    from engine.evaluation.metrics import METRICS
+
+    return METRICS
+
+
+def metric_title(metric: str) -> str:
+    """A metric's name on screen; other words stay as they are."""
+    return _metrics()[metric].title if metric in _metrics() else metric
+
+
+def metric_meaning(metric: str) -> str:
+    """What a metric measures, in one sentence."""
+    return _metrics()[metric].meaning if metric in _metrics() else ""
+
+
+def slice_titles() -> dict[str, tuple[str, str]]:
+    """Slice to its title and meaning."""
+    from engine.evaluation.slices import SLICES
+
+    return {name: (declared.title, declared.meaning) for name, declared in SLICES.items()}
+
+
+def run_difference(first: str, second: str) -> pd.DataFrame:
+    """Every metric of two runs and their paired difference: metric, a, b, value, low, high, n, users.
+
+    Raises:
+        MobiscopeError: If the runs did not answer the same test steps.
+    """
+    paths = [RunFolder(run).tables / "predictions.parquet" for run in (first, second)]
+    stamps = tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in paths)
+    return _run_difference(first, second, str(store.home()), stamps)
+
+
+@st.cache_data(max_entries=16, show_spinner="Comparing the two on the same steps")
+def _run_difference(first: str, second: str, home: str, stamps: tuple[int, ...]) -> pd.DataFrame:
+    from engine.evaluation.metrics import METRICS, paired_difference, summarise
+    from engine.evaluation.ranking import Answers
+
+    given = []
+    for run_id in (first, second):
+        run = Run.open(run_id)
+        places = Places.of(run.city())
+        predictions = run_table(run_id, "predictions")
+        given.append(Answers.from_frame(predictions[predictions["predictor"] == run.request.model], places))
+    values = [summarise(answers) for answers in given]
+    rows = []
+    for metric in METRICS:
+        found = paired_difference(given[0], given[1], metric)
+        rows.append(
+            {
+                "metric": metric,
+                "a": values[0][metric].value,
+                "b": values[1][metric].value,
+                "value": found.value,
+                "low": found.low,
+                "high": found.high,
+                "n": found.n,
+                "users": found.users,
+            }
+        )
+    return pd.DataFrame(rows)
