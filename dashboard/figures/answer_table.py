@@ -18,7 +18,8 @@ def style(theme: Theme) -> str:
     text, muted, line = (colours.ink(name, theme) for name in ("text", "muted", "grid"))
     gold, blue = colours.role("truth", theme), colours.role("prediction", theme)
     return f"""<style>
-.answers {{border-collapse: collapse; width: 100%; font-size: 0.86rem; color: {text}; font-variant-numeric: tabular-nums; line-height: 1.25;}}
+.answers {{border-collapse: collapse; table-layout: fixed; width: 100%; font-size: 0.86rem; color: {text};
+  font-variant-numeric: tabular-nums; line-height: 1.25;}}
 .answers th {{font-weight: 500; color: {muted}; text-align: left; padding: 2px 6px; border: 0; border-bottom: 1px solid {line}; font-size: 0.78rem;}}
 .answers td {{padding: 3px 6px; border: 0; border-bottom: 1px solid {colours.css(line, 0.55)}; vertical-align: middle;}}
 .answers .number {{text-align: right; white-space: nowrap;}}
@@ -26,15 +27,14 @@ def style(theme: Theme) -> str:
   color: {"#fff" if theme == "light" else "#0b1420"}; text-align: center; font-weight: 600; font-size: 0.78rem;}}
 .answers .edited {{box-shadow: 0 0 0 2px {colours.role("edited", theme)};}}
 .answers .quiet {{color: {muted}; font-size: 0.78rem;}}
-.answers .name {{max-width: 11.5em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; display: block;}}
-.answers .kind {{max-width: 14em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; display: block; color: {muted}; font-size: 0.76rem;}}
+.answers .name {{max-width: 100%; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; display: block;}}
+.answers .kind {{max-width: 100%; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; display: block; color: {muted}; font-size: 0.76rem;}}
 .answers .bar {{display: inline-block; height: 0.55em; border-radius: 2px; background: {blue}; vertical-align: middle; margin-right: 5px;}}
 .answers .truth td {{background: {colours.css(gold, 0.13)};}}
 .answers .truth td:first-child {{box-shadow: inset 3px 0 0 {gold};}}
 .answers .mark {{color: {gold};}}
 .answers .share {{white-space: nowrap;}}
-.answers .who {{max-width: 10.5em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; display: block;}}
-.answers .short {{max-width: 8em;}}
+.answers .who {{max-width: 100%; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; display: block;}}
 .answers .up {{color: {colours.role("hit", theme)};}}
 .answers .down {{color: {colours.role("miss", theme)};}}
 </style>"""
@@ -67,8 +67,9 @@ def ranking_html(table: pd.DataFrame, theme: Theme, normalised: bool = True, bef
         )
     share = "probability" if normalised else "score"
     changed = "<th>was</th>" if before is not None else ""
-    head = f'<tr><th></th><th>place</th>{changed}<th>{share}</th><th class="number">from last visit</th></tr>'
-    return f'<table class="answers">{head}{"".join(rows)}</table>'
+    head = f'<tr><th></th><th>place</th>{changed}<th>{share}</th><th class="number" title="distance from the last visit">away</th></tr>'
+    widths = (9, 38, 15, 21, 17) if before is not None else (9, 44, 26, 21)
+    return f'<table class="answers">{_columns(widths)}{head}{"".join(rows)}</table>'
 
 
 def predictors_html(rows: Sequence[dict[str, object]], theme: Theme) -> str:
@@ -89,7 +90,7 @@ def predictors_html(rows: Sequence[dict[str, object]], theme: Theme) -> str:
         body.append(
             f'<tr style="{weight}"><td><span class="who" title="{title}">{title}</span></td><td class="number">{words}</td>'
             f'<td class="number">{share}{"" if row["normalised"] else "*"}</td>'
-            f'<td><span class="name short" title="{first}">{first}</span></td>'
+            f'<td><span class="name" title="{first}">{first}</span></td>'
             f'<td class="number">{escape(wording.metres(float(row["distance_m"])))}</td></tr>'  # type: ignore[arg-type]
         )
     head = (
@@ -97,7 +98,7 @@ def predictors_html(rows: Sequence[dict[str, object]], theme: Theme) -> str:
         '<th class="number" title="share given to where the person went">share</th><th>first guess</th>'
         '<th class="number">error</th></tr>'
     )
-    return f'<table class="answers">{head}{"".join(body)}</table>'
+    return f'<table class="answers">{_columns((35, 11, 17, 23, 14))}{head}{"".join(body)}</table>'
 
 
 def shift_html(table: pd.DataFrame, theme: Theme) -> str:
@@ -123,7 +124,11 @@ def shift_html(table: pd.DataFrame, theme: Theme) -> str:
         '<tr><th>place</th><th class="number">rank before</th><th class="number">after</th><th class="number">share before</th>'
         '<th class="number">after</th><th class="number">change</th></tr>'
     )
-    return f'<table class="answers">{head}{"".join(rows)}</table>'
+    return f'<table class="answers">{_columns((37, 13, 10, 14, 11, 15))}{head}{"".join(rows)}</table>'
+
+
+def _columns(shares: Sequence[int]) -> str:
+    return "<colgroup>" + "".join(f'<col style="width:{share}%">' for share in shares) + "</colgroup>"
 
 
 def _place(rank: float) -> str:

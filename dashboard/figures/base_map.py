@@ -40,7 +40,7 @@ from engine.city.schema import WGS84
 
 MOST_MARKS = 20_000
 """More places, cells or buildings than this are aggregated or left out until asked for, and the map says so."""
-REFERENCE_SIZE = (570, 440)
+REFERENCE_SIZE = (450, 430)
 """Pixels of the map for which the view fits the city."""
 _HOVERED = 5_000
 _BASE_BUDGET = 1_200_000
@@ -349,14 +349,14 @@ def _places(city: City, theme: Theme, notes: list[str], legend: dict[str, str], 
     order = np.argsort(-visits, kind="stable")
     where = positions(locations.geometry.x.to_numpy(), locations.geometry.y.to_numpy())
     radius = np.round((1.1, 1.6)[not faint] + (1.6, 3.6)[not faint] * np.sqrt(visits / max(visits.max(), 1)), 1)
-    names = _place_names(locations)
+    ids, names = locations["location_id"].to_numpy(object), _place_names(locations)
     category = locations["category"].fillna("").astype(str).to_numpy(object)
     layers = []
     for name in [*legend]:
         mine = order[family[order] == name]
         rows = [
             {"p": where[row], "r": radius[row]}
-            | ({"id": literal(locations["location_id"].iloc[row]), "tip": _place_tip(names[row], category[row], visits[row])})
+            | ({"id": literal(ids[row]), "tip": _place_tip(names[row], category[row], visits[row])})
             for row in mine[:_HOVERED]
         ]
         rows += [{"p": where[row], "r": radius[row]} for row in mine[_HOVERED:]]

@@ -80,9 +80,9 @@ def edit_controls(samples: Samples, index: int, key: str) -> QueryEdit:
     was_hour, was_day = int(log.minute[last]) // 60, int(log.weekday[last])
     was_user = str(log.users[log.user[samples.target[index]]])
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        hour = st.slider("Hour of the question", 0, 23, was_hour, key=f"{key}.hour", format="%d h", width=165, help=_HOUR_HELP)
-        day = st.selectbox("Weekday", range(7), was_day, format_func=lambda day: DAYS[day], key=f"{key}.weekday", width=95)
-        user = st.selectbox("Asked as", _people(samples, was_user), key=f"{key}.user", width=145)
+        hour = st.slider("Hour of the question", 0, 23, was_hour, key=f"{key}.hour", format="%d h", width=150, help=_HOUR_HELP)
+        day = st.selectbox("Weekday", range(7), was_day, format_func=lambda day: DAYS[day], key=f"{key}.weekday", width=90)
+        user = st.selectbox("Asked as", _people(samples, was_user), key=f"{key}.user", width=125)
         with st.popover("Visits", help="Hide visits of the history from every predictor."):
             hide, keep = _visit_controls(samples, index, key)
         st.button(
@@ -162,8 +162,10 @@ def draw_map(city: City, base: base_map.BaseMap, step: Step, *, mass: bool, move
         layers += mass_layers(city, mass_by_square(places, step.model.probability, size), size, theme)
         legend.append(Entry("ramp", f"probability in {size:g} m squares"))
     layers += history_layers(history, theme)
+    truth = _truth(step, table)
+    layers += [layer for layer in truth if layer.id == "error-arc"]
     layers += guess_layers(table, theme, edited=bool(step.edit))
-    layers += _truth(step, table)
+    layers += [layer for layer in truth if layer.id != "error-arc"]
     if len(table) and not table["is_truth"].iloc[0]:
         legend.append(Entry("arc", "error of the first guess", colours.role("truth", theme)))
     if step.edit:
