@@ -11,6 +11,7 @@ from dashboard.figures.edit_marks import edit_layers, pick_layer
 from dashboard.figures.mass import mass_by_square, moved_layers, square_size
 from dashboard.figures.ranking import guess_layers
 from dashboard.views import scenario_forms, scenario_stack
+from dashboard.views.question_picker import pick_question
 from engine.city.city import City
 from engine.city.samples import Places, Samples
 from engine.errors import MobiscopeError
@@ -91,28 +92,9 @@ def _question(samples: Samples, steps: pd.DataFrame, predictors: dict[str, Predi
                 session.set_sample(str(found["user"].iloc[0]), int(found["step"].iloc[0]))
         except MobiscopeError as error:
             panels.refusal(error)
-    people = list(dict.fromkeys(steps["user"].astype(str)))
-    sample = session.sample()
-    user = sample.user if sample and sample.user in people else people[0]
-    mine = steps[steps["user"].astype(str) == user].reset_index(drop=True)
-    step = min(sample.step if sample and sample.user == user else 0, len(mine) - 1)
-    session.set_widget("what_if.person", user)
-    session.set_widget("what_if.step", step + 1)
-    first, second, third = st.columns([3, 2, 4], vertical_alignment="bottom")
-    first.selectbox(
-        "Person", people, key="what_if.person", on_change=lambda: session.set_sample(str(session.widget("what_if.person", user)), 0)
-    )
-    second.number_input(
-        f"Step of {len(mine)}",
-        1,
-        len(mine),
-        key="what_if.step",
-        on_change=lambda: session.set_sample(user, int(session.widget("what_if.step", 1)) - 1),
-    )
-    chosen = third.selectbox(
-        "Answered by", list(predictors), format_func=lambda name: predictors[name].title, key="what_if.predictor"
-    )
-    return int(mine["index"].iloc[step]), predictors[chosen]
+    index = pick_question(steps, "what_if")
+    chosen = st.selectbox("Answered by", list(predictors), format_func=lambda name: predictors[name].title, key="what_if.predictor")
+    return index, predictors[chosen]
 
 
 def _answer(comparison: Comparison, scenario: Scenario, predictor: Predictor) -> str:

@@ -27,7 +27,6 @@ from dashboard.cached.city_data import (
     visits_per_place,
 )
 from dashboard.cached.embedding_data import category_purity, clusters, embeddings, field, kernel
-from dashboard.cached.inside_data import attention, left_out
 from dashboard.cached.question_data import predictors, question_steps, replies
 from dashboard.cached.run_data import (
     ModelEntry,

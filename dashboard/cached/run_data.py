@@ -29,7 +29,9 @@ def active_runs() -> list[RunSummary]:
 
 def run_label(run: RunSummary) -> str:
     """A run in one line for pickers: name, preset, date."""
-    return f"{run.name} · {run.preset} · {run.created_at:%d %b %H:%M}"
+    # A name that was not chosen begins with the date, which would push everything else out of the picker.
+    name = run.name.split("-", 3)[-1] if run.name == run.id else run.name
+    return f"{name} · {run.preset} · {run.created_at:%d %b}"
 
 
 @st.cache_data(max_entries=48, show_spinner=False)
@@ -120,7 +122,8 @@ def validation_curve(run_id: str) -> list[float]:
     if not keys:
         return []
     stage = keys[-1].split("/")[0]
-    key = next(key for key in keys if key.startswith(f"{stage}/"))
+    mine = [key for key in keys if key.startswith(f"{stage}/")]
+    key = next((key for key in mine if "loss" not in key), mine[0])
     return [float(value) for value in curves.loc[curves["key"] == key, "value"]]
 
 

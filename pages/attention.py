@@ -1,0 +1,184 @@
+"""Attention: what the model looked at, beside what leaving each visit out does."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard import cached, navigation, panels, questions, session, wording
+from dashboard.figures import base_map
+from dashboard.figures.attention import attention_arcs, attention_matrix, head_multiples, weight_and_effect
+from dashboard.views.question_picker import pick_question
+from engine.scenarios.attribution import LeaveOneOut, agreement, rollout
+
+MEAN, ROLLOUT = "mean of all heads", "rollout through all layers"
+BELOW = ("Matrix", "Layers and heads", "Visits")
+
+
+def main() -> None:
+    slug, run_id = session.city(), session.run()
+    if slug is None or run_id is None or not cached.has_weights(run_id):
+        panels.head("What did it look at?")
+        panels.nothing("There is no trained model to look into", "Attention is learned; train a model or open a finished run.")
+        navigation.door("train", "Train a model", key="attention.train", primary=True)
+        return
+    loaded = cached.loaded_run(run_id)
+    declared = [name for name, probe in loaded.model.probes().items() if probe.kind == "attention" and probe.axes[-1] == "key"]
+    _, steps = cached.question_steps(run_id)
+    if not declared or steps.empty:
+        panels.head("What did it look at?")
+        if declared:
+            panels.nothing("There is no question to ask", "No person of this city has enough visits in a window to be predicted.")
+        else:
+            title = wording.literal(loaded.model.title)
+            panels.nothing(
+                f"{title} declares no attention over visits", "It has no probe of that kind, so there is nothing to draw here."
+            )
+        return
+    head = st.container()
+    index = pick_question(steps, "attention")
+    weights = cached.attention(run_id, index)  # (layer, head, query, key)
+    history = questions.history_of(loaded.data.samples, index, questions.QueryEdit())
+    history = history.iloc[len(history) - weights.shape[-1] :].reset_index(drop=True)
+    row, matrix = _chosen(weights)
+    left_out = cached.left_out(run_id, index)
+    with head:
+        panels.head("What did it look at?", _answer(row, history, left_out))
+    left, right = st.columns([55, 45], gap="medium")
+    with left:
+        _map(slug, row, history)
+    with right:
+        _effects(row, history, left_out)
+    below = st.segmented_control(
+        "Below", BELOW, default="Matrix", required=True, key="attention.below", label_visibility="collapsed"
+    )
+    labels = [f"{visit.when}, {visit.place}" for visit in history.rename(columns={"name": "place"}).itertuples()]
+    if below == "Matrix":
+        panels.panel(
+            "Who looks at whom",
+            "Drawn: the weight every visit (row) gives to itself and to earlier ones (column); rows sum to one.",
+            "Read: the last row is what the answer is made from; bright columns are visits that all later ones look at.",
+            "Do not conclude that a bright cell caused the answer; compare with the effect of leaving the visit out.",
+            "CaLLiPer §2.2 (multi-head self-attention); rollout: Abnar and Zuidema (2020).",
+        )
+        st.plotly_chart(attention_matrix(matrix, labels, session.theme()), key="attention.matrix", config={"displayModeBar": False})
+    elif below == "Layers and heads":
+        panels.panel(
+            "Layers and heads",
+            "Drawn: what the last position looks at, per layer and head; visits from old (left) to recent (right).",
+            "Read: a head that always takes the last visit copies; a flat one averages.",
+            "Do not conclude from the number of heads that agree; heads of one layer are mixed by learned weights that are not drawn.",
+        )
+        st.plotly_chart(
+            head_multiples(weights[:, :, -1, :], session.theme()), key="attention.heads", config={"displayModeBar": False}
+        )
+    else:
+        table = history[["when", "name", "category"]].assign(
+            **{"attention": row, "effect, nats": _effect_of(left_out, len(history))}
+        )
+        st.dataframe(
+            table[::-1],
+            hide_index=True,
+            key="attention.visits",
+            column_config={"attention": st.column_config.NumberColumn(format="percent")},
+        )
+
+
+def _chosen(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The weights in view: (key,) of the last position, and the whole (query, key) matrix."""
+    layers, heads = weights.shape[:2]
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        options = [*range(layers), ROLLOUT]
+        layer = st.selectbox(
+            "Layer",
+            options,
+            index=layers - 1,
+            format_func=lambda item: item if isinstance(item, str) else f"layer {item + 1} of {layers}",
+            key="attention.layer",
+            width=240,
+        )
+        head = st.selectbox(
+            "Head",
+            [MEAN, *range(heads)],
+            format_func=lambda item: item if isinstance(item, str) else f"head {item + 1} of {heads}",
+            key="attention.head",
+            disabled=layer == ROLLOUT,
+            width=200,
+        )
+    if layer == ROLLOUT:
+        matrix = rollout(weights)
+    else:
+        chosen = weights[int(layer)]
+        matrix = chosen.mean(axis=0) if head == MEAN else chosen[int(head)]
+    return matrix[-1], matrix
+
+
+def _map(slug: str, row: np.ndarray, history: pd.DataFrame) -> None:
+    panels.panel(
+        "Visits looked at",
+        "Drawn: arcs from where the person is to the places of the visits looked at; width is the weight, summed over visits to one place.",
+        "Read: a thick arc is a place the answer is made from. Use the sliders to see fewer or more.",
+        "Do not conclude that weight is influence; the bars beside the map measure influence.",
+        "CaLLiPer specification §7.",
+    )
+    most, least = session.widget("attention.most", 8), session.widget("attention.least", 1)
+    shown = history.assign(weight=row).nlargest(int(most), "weight")
+    shown = shown[shown["weight"] * 100 >= least]
+    here = (float(history["longitude"].iloc[-1]), float(history["latitude"].iloc[-1]))
+    theme = session.theme()
+    base = cached.base(slug, theme, places=False, buildings="none")
+    st.pydeck_chart(
+        base_map.deck([*base.layers, *attention_arcs(shown, here, theme)], cached.city(slug), theme),
+        height=480,
+        key="attention.map",
+        alt="Map of the visits the model looked at",
+    )
+    first, second = st.columns(2)
+    first.slider("Visits shown, at most", 1, 50, 8, key="attention.most")
+    second.slider("Weight shown, at least, %", 0, 50, 1, key="attention.least")
+    st.caption(
+        f"{wording.counted(len(shown), 'visit')} of {len(history)} hold {wording.percent(float(shown['weight'].sum()))} of the attention."
+    )
+
+
+def _effects(row: np.ndarray, history: pd.DataFrame, left_out: LeaveOneOut | None) -> None:
+    panels.panel(
+        "Attention and effect",
+        "Drawn: per visit, newest on top, the attention it gets and how much the log-probability of the answer falls when it is hidden.",
+        "Read: bars that agree mean that attention tells what mattered. Green speaks for the answer, red against it.",
+        "Do not conclude from one history; agreement varies from step to step.",
+        "Leave-one-out: specification §7; attention is not explanation (Jain and Wallace 2019).",
+    )
+    if left_out is None:
+        panels.nothing("Nothing to leave out", "The history has one visit.")
+        return
+    latest = min(len(history), 24)
+    labels = [f"{visit.when}, {visit.place}" for visit in history.rename(columns={"name": "place"}).itertuples()][-latest:]
+    with st.container(height=520, border=False):
+        figure = weight_and_effect(labels, row[-latest:], _effect_of(left_out, len(history))[-latest:], session.theme())
+        st.plotly_chart(figure, key="attention.effects", config={"displayModeBar": False})
+    if latest < len(history):
+        st.caption(f"The latest {latest} of {len(history)} visits; all of them are under Visits below.")
+
+
+def _effect_of(left_out: LeaveOneOut | None, visits: int) -> np.ndarray:
+    return left_out.effect[-visits:] if left_out is not None else np.full(visits, np.nan)
+
+
+def _answer(row: np.ndarray, history: pd.DataFrame, left_out: LeaveOneOut | None) -> str:
+    top = int(row.argmax())
+    said = (
+        f"Most of the attention, {wording.percent(float(row[top]))}, goes to the visit to **{wording.literal(history['name'].iloc[top])}** "
+        f"({wording.literal(history['when'].iloc[top])})"
+    )
+    if left_out is None:
+        return said + "."
+    effect = _effect_of(left_out, len(history))
+    strongest = int(np.abs(effect).argmax())
+    share = agreement(row, effect)
+    said += f"; leaving out **{wording.literal(history['name'].iloc[strongest])}** ({wording.literal(history['when'].iloc[strongest])}) changes the answer most"
+    if np.isnan(share):
+        return said + "."
+    return said + f". Attention and effect agree with a rank correlation of {share:.2f} over {len(history)} visits."
+
+
+main()
