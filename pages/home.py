@@ -5,7 +5,6 @@ import streamlit as st
 from dashboard import cached, navigation, panels, session, wording
 from dashboard.figures import base_map
 from dashboard.views import job_card
-from dashboard.views.sidebar import facts_line
 from engine.city.synthetic import synthesise
 
 QUESTIONS = (
@@ -112,7 +111,6 @@ def _last_city() -> None:
         navigation.door("city", "Look at this city", key="home.city")
     base = cached.base(slug, theme)
     st.pydeck_chart(base_map.deck(base.layers, city, theme), height=330, key="home.map", alt=f"Map of {city.name}")
-    st.caption(wording.literal(facts_line(cached.city_facts(slug), city.info), limit=200))
 
 
 main()

@@ -32,7 +32,7 @@ from engine.city.readers.base import OptionSpec
 from engine.errors import IngestError, MobiscopeError, Problem
 
 _UPLOADS, _CHOICES, _FOUND = "bring.uploads", "bring.choices", "bring.found"
-_NOTHING = ""
+_UNUSED = "not used"
 MOST_PROBLEMS = 12
 
 
@@ -262,8 +262,10 @@ def _mapping(file: FileSeen, own: FileChoices) -> FileChoices:
         columns = pd.DataFrame(
             {
                 "column": [column.name for column in file.columns],
-                "examples": [", ".join(str(sample) for sample in column.samples[:4])[:160] for column in file.columns],
-                "meaning": [column.field or _NOTHING for column in file.columns],
+                "examples": [
+                    ", ".join(list(dict.fromkeys(str(sample) for sample in column.samples))[:4])[:160] for column in file.columns
+                ],
+                "meaning": [column.field or _UNUSED for column in file.columns],
             }
         )
         session.put(remembered, columns)
@@ -278,18 +280,18 @@ def _mapping(file: FileSeen, own: FileChoices) -> FileChoices:
             "examples": st.column_config.TextColumn("Examples", width="medium"),
             "meaning": st.column_config.SelectboxColumn(
                 "Meaning",
-                options=[_NOTHING, *fields],
+                options=[_UNUSED, *fields],
                 width="medium",
                 format_func=lambda name: (
-                    "not used" if not name else f"{name.replace('_', ' ')}{' (needed)' if fields[name].required else ''}"
+                    name if name == _UNUSED else f"{name.replace('_', ' ')}{' (needed)' if fields[name].required else ''}"
                 ),
             ),
         },
     )
     proposed = {column.field: column.name for column in file.columns if column.field}
     wanted: dict[str, str] = {}
-    for column, field in zip(edited["column"], edited["meaning"].fillna(_NOTHING), strict=True):
-        if field:
+    for column, field in zip(edited["column"], edited["meaning"].fillna(_UNUSED), strict=True):
+        if field and field != _UNUSED:
             if field in wanted:
                 st.warning(
                     f"Two columns mean {field.replace('_', ' ')}: {wording.literal(wanted[field])} and {wording.literal(column)}. "

@@ -8,6 +8,8 @@ import streamlit as st
 
 from dashboard import cached, navigation, panels, session, wording
 from dashboard.figures import colours
+from dashboard.figures.curves import loss_curves
+from dashboard.figures.frame import CONFIG
 from engine.errors import MobiscopeError
 from engine.runs import Run, RunStatus, RunSummary, cancel, force_stop, resume
 
@@ -20,7 +22,6 @@ STATES = {
     "CANCELLED": "cancelled",
     "LOST": "interrupted",
 }
-_HIDDEN_KEYS = {"epoch", "epochs", "learning_rate", "lr", "memory_mb", "seconds", "samples_per_s"}
 
 
 # ---- sidebar and home --------------------------------------------------------------------------------------------------------
@@ -118,10 +119,11 @@ def _card(run_id: str, was_active: bool) -> None:
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.markdown(f"**{wording.literal(summary.name)}** on {wording.literal(summary.city_name)} · {STATES[status.state]}")
             _actions(run_id, status)
-        if status.message:
-            (st.error if status.state in ("FAILED", "LOST") else st.info)(wording.sentence(status.message))
         if status.state in ("RUNNING", "PENDING"):
-            st.progress(status.share, text=one_line(status))
+            said = f"{one_line(status)}: {wording.literal(status.message)}" if status.message else one_line(status)
+            st.progress(status.share, text=said)
+        elif status.message:
+            (st.error if status.state in ("FAILED", "LOST") else st.info)(wording.sentence(status.message))
         _numbers(status)
         _curves(run_id)
         if status.state in ("FAILED", "LOST", "CANCELLED"):
@@ -191,44 +193,43 @@ def _act(what: Callable[[str], object], run_id: str) -> None:
 
 def _curves(run_id: str) -> None:
     curves = cached.run_curves(run_id)
-    if curves.empty:
-        st.caption("The curves appear with the first step.")
-        return
     figures = curve_figures(curves, session.theme())
-    for column, (key, figure) in zip(st.columns(max(len(figures), 2), gap="medium"), figures.items(), strict=False):
+    if not figures:
+        st.caption("The curves appear with the first epoch.")
+        return
+    for column, (title, figure) in zip(st.columns(max(len(figures), 3), gap="medium"), figures.items(), strict=False):
         with column:
-            st.plotly_chart(figure, key=f"curve.{run_id}.{key}", config={"displayModeBar": False}, alt=f"Curve of {key} by step")
+            st.caption(wording.literal(title))
+            st.plotly_chart(figure, key=f"curve.{run_id}.{title}", config=CONFIG, alt=f"Curve of {title} by step")
 
 
 def curve_figures(curves: pd.DataFrame, theme: colours.Theme) -> dict[str, go.Figure]:
-    """Small multiples of a run's curves: the loss by step, and what validation measured.
+    """Small multiples by stage of training: the loss on training and validation data, and what validation measures besides.
 
     Args:
-        curves: Long table with step, t (seconds since the start), key and value.
+        curves: Long table with step, key (`<stage>/<what>`) and value.
         theme: Light or dark.
+
+    Returns:
+        Title to figure, the last two stages, in order.
     """
-    keys = [key for key in dict.fromkeys(curves["key"]) if str(key).split(".")[-1] not in _HIDDEN_KEYS]
-    chosen = sorted(keys, key=lambda key: (not str(key).startswith("loss"), "total" not in str(key)))[:3]
-    figures = {}
-    for key in chosen:
-        drawn = curves.loc[curves["key"] == key].sort_values("step")
-        line = go.Scatter(
-            x=drawn["step"],
-            y=drawn["value"],
-            mode="lines+markers" if len(drawn) < 30 else "lines",
-            name=wording.html_literal(key),
-            line={"color": colours.role("prediction", theme), "width": 1.6},
-            marker={"size": 5},
-            hovertemplate="step %{x:,}<br>%{y:.4g}<extra></extra>",
-        )
-        figure = go.Figure(line)
-        figure.update_layout(
-            height=190,
-            margin={"l": 8, "r": 8, "t": 28, "b": 8},
-            showlegend=False,
-            title={"text": wording.html_literal(str(key).replace("_", " ")), "font": {"size": 13}, "x": 0, "xanchor": "left"},
-            xaxis={"title": {"text": "step", "font": {"size": 11}}, "nticks": 4},
-            yaxis={"nticks": 4},
-        )
-        figures[str(key)] = figure
+    keys = list(dict.fromkeys(curves["key"].astype(str)))
+    stages = list(dict.fromkeys(key.split("/")[0] for key in keys if "/" in key))
+    figures: dict[str, go.Figure] = {}
+    for stage in stages[-2:]:
+        losses = [key for key in (f"{stage}/epoch_loss", f"{stage}/valid_loss") if key in keys]
+        measures = [key for key in keys if key.startswith(f"{stage}/valid_") and "loss" not in key][:1]
+        for title, chosen in ((f"{stage}: loss", losses), (f"{stage}: {_measure(measures)}", measures)):
+            if chosen:
+                drawn = curves[curves["key"].isin(chosen)]
+                drawn = drawn.assign(key=["training" if key.endswith("epoch_loss") else "validation" for key in drawn["key"]])
+                figure = loss_curves(drawn, theme, height=170)
+                figure.update_layout(showlegend=len(chosen) > 1, legend={"y": 1.02, "font": {"size": 11}})
+                figure.update_xaxes(title_text="step", nticks=4)
+                figure.update_yaxes(nticks=4)
+                figures[title] = figure
     return figures
+
+
+def _measure(keys: list[str]) -> str:
+    return cached.metric_title(keys[0].split("/valid_")[1]).replace("_", " ") if keys else ""

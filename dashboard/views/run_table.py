@@ -134,12 +134,13 @@ def _against_baselines(run: RunSummary) -> None:
         "Do not conclude from two overlapping intervals that there is no difference; compare two runs for a paired interval.",
         "Baselines only count the training visits or the window before a step.",
     )
-    left, right = st.columns([45, 55], gap="medium")
+    left, right = st.columns([40, 60], gap="medium")
     with left:
         metric = st.selectbox("Metric", list(SHOWN), format_func=cached.metric_title, key="runs.metric")
         st.caption(cached.metric_meaning(metric))
+        figure = metric_bars(overall[overall["metric"] == metric], metric, session.theme(), highlight=(run.model,))
         st.plotly_chart(
-            metric_bars(overall[overall["metric"] == metric], metric, session.theme(), highlight=(run.model,)),
+            figure.update_yaxes(autorange="reversed"),
             key="runs.bars",
             config=CONFIG,
             alt=f"{cached.metric_title(metric)} of the model and its baselines",

@@ -85,9 +85,7 @@ def _start(request: RunRequest) -> None:
 
 def _model() -> cached.ModelEntry:
     models = {entry.name: entry for entry in cached.models()}
-    chosen = st.selectbox(
-        "Model", list(models), format_func=lambda name: models[name].title, key="train.model", disabled=len(models) < 2
-    )
+    chosen = st.selectbox("Model", list(models), format_func=lambda name: models[name].title, key="train.model")
     st.caption(wording.literal(models[chosen].paper, limit=300))
     return models[chosen]
 

@@ -25,9 +25,14 @@ class ModelConfig(BaseModel):
     """Settings of a model: frozen, unknown fields refused; form, command line and JSON are made from it.
 
     Every field carries a title, description with unit, and range. `presets` gives at least `tiny`, `demo` and `paper`.
+
+    Class attributes:
+        shown_first: Fields that forms show before all others, because an analyst most often changes them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shown_first: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def presets(cls) -> dict[str, Self]:

@@ -1,6 +1,6 @@
 """Settings of CaLLiPer, with the presets."""
 
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,8 @@ from engine.models.base import ModelConfig
 
 class CaLLiPerConfig(ModelConfig):
     """Settings of CaLLiPer. Defaults are those of preset `recommended`."""
+
+    shown_first: ClassVar[tuple[str, ...]] = ("location_source", "head", "epochs", "learning_rate")
 
     location_source: Literal["calliper", "table", "precomputed"] = Field(
         "calliper",
