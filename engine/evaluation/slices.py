@@ -109,12 +109,12 @@ def _weather(samples: Samples, city: City) -> Codes:
         return np.full(len(samples), -1), groups
     weather = city.table("weather").set_index("date")
     bad = pd.Series(np.nan, index=weather.index)
-    if "condition" in weather:
-        known = weather["condition"].notna()
-        bad[known] = weather.loc[known, "condition"].str.contains("|".join(BAD_CONDITIONS), case=False, regex=True).astype(float)
     if "precipitation_mm" in weather:
         known = weather["precipitation_mm"].notna()
         bad[known] = (weather.loc[known, "precipitation_mm"] >= BAD_WEATHER_MM).astype(float)
+    if "condition" in weather:
+        known = weather["condition"].notna()
+        bad[known] = weather.loc[known, "condition"].str.contains("|".join(BAD_CONDITIONS), case=False, regex=True).astype(float)
     started = pd.DatetimeIndex(samples.log.started_at[samples.target]).tz_localize("UTC").tz_convert(samples.log.time_zone)
     of_sample = bad.reindex(started.tz_localize(None).normalize())
     return of_sample.fillna(-1).to_numpy(np.int64), groups
@@ -189,8 +189,8 @@ SLICES: dict[str, Slice] = {
         Slice(
             "weather",
             "Weather",
-            f"bad: at least {BAD_WEATHER_MM:g} mm of precipitation on the target's local day or, where that is unknown, a "
-            "condition such as rain, snow or storm.",
+            "bad: the target's local day has a condition such as rain, snow or storm or, where no condition is known, at least "
+            f"{BAD_WEATHER_MM:g} mm of precipitation.",
             _weather,
         ),
         Slice(

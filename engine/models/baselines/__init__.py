@@ -27,6 +27,7 @@ BASELINES: dict[str, Factory] = {
     "window_frequency": _factory("window", "window_frequency"),
     "recency_weighted": _factory("window", "recency_weighted"),
     "window_markov": _factory("window", "window_markov"),
+    "window_markov_oldest": _factory("window", "window_markov_oldest"),
     "user_frequency": _factory("frequency", "user_frequency"),
     "user_and_window_frequency": _factory("frequency", "user_and_window_frequency"),
     "popularity": _factory("frequency", "popularity"),
@@ -34,7 +35,7 @@ BASELINES: dict[str, Factory] = {
     "user_markov": _factory("markov", "user_markov"),
     "skip_gram": _factory("skip_gram", "skip_gram"),
 }
-TRAINING_FREE = ("last_place", "window_frequency", "recency_weighted", "window_markov")
+TRAINING_FREE = ("last_place", "window_frequency", "recency_weighted", "window_markov", "window_markov_oldest")
 """Baselines that learn nothing; they look at the sample's own window only."""
 
 

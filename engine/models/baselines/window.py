@@ -1,8 +1,10 @@
 """Baselines that look at nothing but the sample's own history window; nothing is learnt.
 
-Their tie rules are part of their definition (specs/calliper.md, section 5; the rules were found by reproducing its table):
-places with the same score are ordered by their latest visit, newest first. A place outside the window cannot be answered. An empty
-window, which only an edited query has, is answered with the popularity of places in training.
+Their tie rules are part of their definition (specs/calliper.md §5; the rules were found by reproducing its table): places with the
+same score are ordered by their latest visit, newest first. The opposite rule is stronger, because people seldom go straight back to
+where they have just been; `WindowMarkovOldest` is the table's Markov chain with that rule, so that the floor is as high as it can
+honestly be. A place outside the window cannot be answered. An empty window, which only an edited query has, is answered with the
+popularity of places in training.
 """
 
 from abc import ABC, abstractmethod
@@ -84,23 +86,48 @@ class WindowMarkov(WindowBaseline):
 
     def predict(self, histories: Histories) -> Prediction:
         """Logarithm of scores in the order of the ranking."""
-        places = len(histories.places)
-        of_step = sample_of_step(histories)
-        sample, location, count, latest = sum_by_place(histories, np.ones(len(of_step)))
-        follows = np.zeros(len(of_step), bool)
-        follows[1:] = (of_step[1:] == of_step[:-1]) & (histories.location[:-1] == histories.location[histories.last[of_step[1:]]])
-        step = np.flatnonzero(follows)
-        successor, first, times = np.unique(
-            of_step[step] * places + histories.location[step], return_index=True, return_counts=True
-        )
-        entry = np.searchsorted(sample * places + location, successor)
+        sample, location, count, latest = sum_by_place(histories, np.ones(len(histories.location)))
+        entry, times, first = _successors(histories, sample, location)
         score = count / (histories.lengths[sample] + 1.0)
         score[entry] = times
         tie = latest.copy()
-        tie[entry] = -step[first]
+        tie[entry] = -first
         return Prediction(
             write_rankings(self._shape(histories), sample, location, score, tie, self.otherwise), normalised=False
         ).open_only(histories.places)
+
+
+class WindowMarkovOldest(WindowBaseline):
+    """As `WindowMarkov`, with ties among successors by window frequency and all further ties by who was visited longest ago."""
+
+    def predict(self, histories: Histories) -> Prediction:
+        """Logarithm of scores in the order of the ranking."""
+        sample, location, count, latest = sum_by_place(histories, np.ones(len(histories.location)))
+        entry, times, _ = _successors(histories, sample, location)
+        score = count / (histories.lengths[sample] + 1.0)
+        score[entry] += times
+        ranking = write_rankings(self._shape(histories), sample, location, score, -latest, self.otherwise)
+        return Prediction(ranking, normalised=False).open_only(histories.places)
+
+
+def _successors(histories: Histories, sample: np.ndarray, location: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What followed the last place inside each window.
+
+    Args:
+        histories: The batch.
+        sample: (entry,) as from `sum_by_place`.
+        location: (entry,) as from `sum_by_place`.
+
+    Returns:
+        Which entries followed, how often, and the step at which each first did.
+    """
+    places, of_step = len(histories.places), sample_of_step(histories)
+    follows = np.zeros(len(of_step), bool)
+    follows[1:] = (of_step[1:] == of_step[:-1]) & (histories.location[:-1] == histories.location[histories.last[of_step[1:]]])
+    step = np.flatnonzero(follows)
+    key = of_step[step] * places + histories.location[step]
+    successor, first, times = np.unique(key, return_index=True, return_counts=True)
+    return np.searchsorted(sample * places + location, successor), times, step[first]
 
 
 def last_place(log: VisitLog, seed: int = 0) -> LastPlace:
@@ -121,3 +148,10 @@ def recency_weighted(log: VisitLog, seed: int = 0) -> RecencyWeighted:
 def window_markov(log: VisitLog, seed: int = 0) -> WindowMarkov:
     """`WindowMarkov` for a log."""
     return WindowMarkov("window_markov", "Markov in the window", log_share(popularity_share(log)))
+
+
+def window_markov_oldest(log: VisitLog, seed: int = 0) -> WindowMarkovOldest:
+    """`WindowMarkovOldest` for a log."""
+    return WindowMarkovOldest(
+        "window_markov_oldest", "Markov in the window, longest unvisited first", log_share(popularity_share(log))
+    )

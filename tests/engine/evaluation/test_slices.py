@@ -117,15 +117,15 @@ def test_weather_is_that_of_the_local_day() -> None:
     )
 
 
-def test_a_condition_counts_where_no_precipitation_is_known() -> None:
+def test_a_condition_counts_before_precipitation() -> None:
     weather = pd.DataFrame(
         {
             "date": pd.date_range("2024-03-01", periods=5),
-            "precipitation_mm": [0, np.nan, np.nan, 0.2, np.nan],
-            "condition": ["clear", "Heavy snow", "clear", "rain", None],
+            "precipitation_mm": [0, np.nan, 12.0, 0.2, 12.0],
+            "condition": ["clear", "Heavy snow", "clear", "light rain", None],
         }
     )
-    assert labels(weather_city(weather), "weather") == ["bad", "normal", "normal", np.nan]
+    assert labels(weather_city(weather), "weather") == ["bad", "normal", "bad", "bad"]
 
 
 def test_distances_from_the_last_visit() -> None:
