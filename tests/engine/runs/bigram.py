@@ -150,11 +150,21 @@ def register() -> None:
     jobs.WORKER = ("-m", "tests.engine.runs.bigram", "work")
 
 
+def shorten_evaluation() -> None:
+    """Two baselines and one slice: these tests are about runs."""
+    from engine.evaluation import report
+    from engine.models import baselines
+
+    baselines.BASELINES = {name: baselines.BASELINES[name] for name in ("last_place", "popularity")}
+    report.SLICES = {"weekday": report.SLICES["weekday"]}
+
+
 if __name__ == "__main__":
     from tests.engine.runs import bigram
 
     torch.set_num_threads(1)
     bigram.register()
+    bigram.shorten_evaluation()
     from engine.runs.worker import work
 
     sys.exit(work(sys.argv[2]))

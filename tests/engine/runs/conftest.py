@@ -1,13 +1,15 @@
 import importlib
 import os
+import signal
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 import torch
 
 from engine import faults, models
-from engine.evaluation import report, slices
+from engine.evaluation import report
 from engine.models import baselines
 from engine.runs import Run, RunRequest, RunStatus, jobs, worker
 from engine.runs.folder import RunFolder
@@ -52,7 +54,7 @@ def wait_until(run_id: str, condition, seconds: float = 60.0) -> RunStatus:
 
 
 @pytest.fixture
-def by_hand(monkeypatch: pytest.MonkeyPatch):
+def by_hand(monkeypatch: pytest.MonkeyPatch) -> Iterator["Workers"]:
     """Nothing is started by itself; `work(run_id, fault)` runs a worker in a forked process and returns how it ended.
 
     A fork has torch loaded already, so that hundreds of deaths can be tried in the time of a few starts. The code is negative where a
@@ -60,16 +62,32 @@ def by_hand(monkeypatch: pytest.MonkeyPatch):
     """
     monkeypatch.setattr(jobs, "start_waiting", lambda: [])
     monkeypatch.setattr(worker, "LAST_WORD_PAUSES", (0.01,))
-    monkeypatch.setattr(baselines, "BASELINES", {"last_place": baselines.BASELINES["last_place"]})
-    monkeypatch.setattr(report, "SLICES", {"weekday": slices.SLICES["weekday"]})
+    monkeypatch.setattr(baselines, "BASELINES", baselines.BASELINES)
+    monkeypatch.setattr(report, "SLICES", report.SLICES)
+    bigram.shorten_evaluation()
     torch.set_num_threads(1)
     importlib.import_module("torch._dynamo")  # what the first optimiser loads, seconds of it: here once instead of in every fork
 
-    def work(run_id: str, fault: str = "", **environment: str) -> int:
+    workers = Workers()
+    yield workers
+    workers.end()
+
+
+class Workers:
+    """Forked workers: `start` one and go on, or call for its end."""
+
+    def __init__(self) -> None:
+        self._alive: list[int] = []
+
+    def __call__(self, run_id: str, fault: str = "", **environment: str) -> int:
+        return self.wait(self.start(run_id, fault, **environment))
+
+    def start(self, run_id: str, fault: str = "", **environment: str) -> int:
         child = os.fork()
         if child == 0:
             code = 70
             try:
+                os.setsid()
                 os.environ.update(environment | ({faults.VARIABLE: fault} if fault else {}))
                 faults.rearm()
                 with RunFolder(run_id).log_path.open("ab") as log:
@@ -80,6 +98,14 @@ def by_hand(monkeypatch: pytest.MonkeyPatch):
                     sys.stdout.flush()
             finally:
                 os._exit(code)
+        self._alive.append(child)
+        return child
+
+    def wait(self, child: int) -> int:
+        self._alive.remove(child)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
-    return work
+    def end(self) -> None:
+        for child in self._alive:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
