@@ -63,8 +63,8 @@ def explore(slug: str, run_id: str) -> None:
     with frame:
         buildings = "flat" if session.widget("next.buildings", True) else "none"
         base = cached.base(slug, session.theme(), faint=True, buildings=buildings)
-        moved = session.widget("next.moved", False)
-        next_step.draw_map(cached.city(slug), base, step, mass=mass, moved=moved, key="next.map")
+        moved, zoomed = session.widget("next.moved", False), session.widget("next.zoom", False)
+        next_step.draw_map(cached.city(slug), base, step, mass=mass, moved=moved, zoomed=zoomed, key="next.map")
     with right:
         next_step.draw_ranking(step)
         next_step.draw_predictors(step)
@@ -101,11 +101,11 @@ def choose(steps: pd.DataFrame, predictor: str, places: Places) -> pd.Series | N
             _person(fitting, steps, rank, str(row["user"]))
         position = int(np.flatnonzero(fitting.index == row.name)[0])
         st.button(
-            "Previous", icon=":material/arrow_back:", key="next.previous", shortcut="Left", disabled=position == 0,
+            "Previous", key="next.previous", shortcut="Left", disabled=position == 0,
             on_click=_go, args=(fitting, position - 1),
         )  # fmt: skip
         st.button(
-            "Next", icon=":material/arrow_forward:", key="next.next", shortcut="Right", disabled=position == len(fitting) - 1,
+            "Next", key="next.next", shortcut="Right", disabled=position == len(fitting) - 1,
             on_click=_go, args=(fitting, position + 1),
         )  # fmt: skip
         next_step.map_controls()
@@ -153,7 +153,9 @@ def _named(places: Places, wanted: str) -> np.ndarray:
 
 
 def details(step: next_step.Step, mine: pd.DataFrame, current: int, predictor: str) -> None:
-    chosen = st.segmented_control("Details", next_step.DETAILS, default=next_step.DETAILS[0], key="next.details", required=True)
+    chosen = st.segmented_control(
+        "Details", next_step.DETAILS, default=next_step.DETAILS[0], key="next.details", required=True, label_visibility="collapsed"
+    )
     match chosen:
         case "Steps of this person":
             clicked = next_step.draw_steps(mine, step, current, predictor, f"next.{current}")

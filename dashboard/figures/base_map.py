@@ -72,7 +72,12 @@ def view_state(city: City, pitch: float = 0) -> pdk.ViewState:
         city: The city.
         pitch: Tilt in degrees, for extruded buildings.
     """
-    west, south, east, north = _extent(city)
+    return fit_view(_extent(city), pitch)
+
+
+def fit_view(extent: tuple[float, float, float, float], pitch: float = 0) -> pdk.ViewState:
+    """The view that shows an area: west, south, east, north in degrees."""
+    west, south, east, north = extent
     latitude = (south + north) / 2
     width, height = REFERENCE_SIZE
     # Web-mercator: 512 pixels hold 360 degrees of longitude at zoom 0.
@@ -87,7 +92,14 @@ def city_layers(city: City, theme: Theme, **options: object) -> list[Frozen]:
     return base_map(city, theme, **options).layers  # type: ignore[arg-type]
 
 
-def deck(layers: Sequence[pdk.Layer | Frozen], city: City, theme: Theme, tooltip: bool = True, pitch: float = 0) -> MapDeck:
+def deck(
+    layers: Sequence[pdk.Layer | Frozen],
+    city: City,
+    theme: Theme,
+    tooltip: bool = True,
+    pitch: float = 0,
+    view: pdk.ViewState | None = None,
+) -> MapDeck:
     """A map of a city from layers, the first at the bottom.
 
     Args:
@@ -96,8 +108,9 @@ def deck(layers: Sequence[pdk.Layer | Frozen], city: City, theme: Theme, tooltip
         theme: Kept for figures that take their colours later.
         tooltip: Whether hovering shows the `tip` of what lies under the pointer.
         pitch: Tilt in degrees.
+        view: Another view than the city's, where the analyst asked to go somewhere.
     """
-    return make_deck(layers, view_state(city, pitch), tooltip)
+    return make_deck(layers, view or view_state(city, pitch), tooltip)
 
 
 def base_map(

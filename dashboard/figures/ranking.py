@@ -123,8 +123,10 @@ def truth_layers(
     )
     label = pdk.Layer(
         "TextLayer",
-        [{"p": course[len(course) // 2], "t": wording.metres(distance_m)}],
+        [{"p": position(longitude, latitude), "t": wording.metres(distance_m)}],
         id="error-length",
+        # Below the ring: halfway along a short arc the words would cover the guess.
+        get_pixel_offset=[0, max(radius + 3.5, 11.0) + 12],
         get_position="p",
         get_text="t",
         get_size=13,

@@ -43,6 +43,7 @@ def draw(
     height: int = 520,
     pitch: float = 0,
     selectable: bool = False,
+    view: pdk.ViewState | None = None,
 ) -> Any:
     """Draws a map and returns its selection state (None unless it is selectable).
 
@@ -56,11 +57,12 @@ def draw(
         height: Pixels.
         pitch: Tilt in degrees.
         selectable: Whether marks can be picked.
+        view: Another view than the city's, where the analyst asked to go somewhere.
     """
     theme = session.theme()
     state = None
     with st.container(key=f"{key}_map_frame"):
-        deck = base_map.deck(layers, city, theme, pitch=pitch)
+        deck = base_map.deck(layers, city, theme, pitch=pitch, view=view)
         if selectable:
             state = st.pydeck_chart(deck, height=height, key=key, alt=alt, on_select="rerun", selection_mode="single-object")
         else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import pydeck as pdk
 import streamlit as st
 
 from dashboard import cached, panels, questions, session, wording
@@ -16,7 +17,7 @@ from dashboard.figures.frame import CONFIG
 from dashboard.figures.mass import concentration, mass_by_square, mass_layers, moved_layers, square_size
 from dashboard.figures.ranking import guess_layers, guess_radius, truth_layers
 from dashboard.figures.rhythm import hour_curve
-from dashboard.figures.trajectory import history_layers
+from dashboard.figures.trajectory import NUMBERED, history_layers
 from dashboard.questions import WEEKDAYS, QueryEdit, Reply
 from dashboard.views import city_map
 from dashboard.views.city_map import Entry
@@ -137,12 +138,19 @@ def map_controls() -> None:
         st.toggle("Where the probability lies", key="next.mass", help="Probability summed over squares of the city.")
         st.toggle("What the edit moved", key="next.moved", help="After an edit: more or less probability per square.")
         st.toggle("Buildings", value=True, key="next.buildings")
+    st.toggle(
+        "Zoom in",
+        key="next.zoom",
+        help="Shows visits, guesses and truth of each step from near; off shows the whole city.",
+    )
 
 
 # ---- map -------------------------------------------------------------------------------------------------------------------
 
 
-def draw_map(city: City, base: base_map.BaseMap, step: Step, *, mass: bool, moved: bool, key: str, height: int = 480) -> None:
+def draw_map(
+    city: City, base: base_map.BaseMap, step: Step, *, mass: bool, moved: bool, zoomed: bool, key: str, height: int = 480
+) -> None:
     """Path, guesses and truth on the city, over where the probability lies if that is asked for."""
     theme, places = session.theme(), step.places
     history = questions.history_of(step.samples, step.index, step.edit)
@@ -171,7 +179,25 @@ def draw_map(city: City, base: base_map.BaseMap, step: Step, *, mass: bool, move
     if step.edit:
         legend.append(Entry("ring", "edited question", colours.role("edited", theme)))
     sentence = f"Map: {len(history)} visits, {len(table)} guesses and the place the person went to."
-    city_map.draw(city, layers, key=key, alt=sentence, legend=legend, attribution=base.attribution, height=height)
+    view = step_view(step) if zoomed else None
+    city_map.draw(city, layers, key=key, alt=sentence, legend=legend, attribution=base.attribution, height=height, view=view)
+
+
+def step_view(step: Step) -> pdk.ViewState:
+    """The view that shows a step: its whole history, the first guesses before any edit, and the truth; edits do not move it."""
+    places, log = step.places, step.samples.log
+    history = log.location[step.samples.start[step.index] : step.samples.target[step.index]]
+    shown = np.concatenate([history[-NUMBERED:], step.before[0].top[:SHOWN], [step.truth]])
+    longitude, latitude = places.longitude[shown], places.latitude[shown]
+    margin = max(np.ptp(longitude), np.ptp(latitude), 0.006) * 0.15
+    return base_map.fit_view(
+        (
+            float(longitude.min() - margin),
+            float(latitude.min() - margin),
+            float(longitude.max() + margin),
+            float(latitude.max() + margin),
+        )
+    )
 
 
 def _truth(step: Step, table: pd.DataFrame) -> list:
