@@ -40,23 +40,40 @@ def square_grid(city: City, size_m: float = 500, budget: int = CELL_BUDGET) -> g
         CityError: If the size is not a positive number, nothing has a position, a position cannot be projected to the metric
             CRS, or there would be more cells than the budget.
     """
+    return square_cells(_extent_m(city), city.metric_crs, size_m, budget, f"City `{city.name}`")
+
+
+def square_cells(
+    extent_m: tuple[float, float, float, float], metric_crs: str, size_m: float, budget: int = CELL_BUDGET, what: str = "The area"
+) -> gpd.GeoDataFrame:
+    """Square cells covering a rectangle; see `square_grid`.
+
+    Args:
+        extent_m: West, south, east, north in metres of `metric_crs`.
+        metric_crs: Projected CRS.
+        size_m: Edge of a cell in metres.
+        budget: Most cells to make.
+        what: What is covered, for the refusal.
+
+    Raises:
+        CityError: If the size is not a positive number or there would be more cells than the budget.
+    """
     if not (math.isfinite(size_m) and size_m > 0):
         raise CityError(f"The cell size must be a positive number of metres; found {size_m}.")
-    west, south, east, north = _extent_m(city)
+    west, south, east, north = extent_m
     first_col, last_col = math.floor(west / size_m), math.floor(east / size_m)
     first_row, last_row = math.floor(south / size_m), math.floor(north / size_m)
     cols, rows = last_col - first_col + 1, last_row - first_row + 1
     if cols * rows > budget:
         raise CityError(
-            f"City `{city.name}` spans {(east - west) / 1000:,.0f} km by {(north - south) / 1000:,.0f} km: "
-            f"cells of {size_m:,.0f} m "
+            f"{what} spans {(east - west) / 1000:,.0f} km by {(north - south) / 1000:,.0f} km: cells of {size_m:,.0f} m "
             f"would be {cols * rows:,}, more than {budget:,}. Choose larger cells, or remove places that lie far outside the city."
         )
     row, col = (axis.ravel() for axis in np.mgrid[0:rows, 0:cols])
     x, y = (first_col + col) * size_m, (last_row - row) * size_m
     corners_x = np.stack([x, x + size_m, x + size_m, x, x], axis=1)  # (cell, corner)
     corners_y = np.stack([y, y, y + size_m, y + size_m, y], axis=1)
-    back = pyproj.Transformer.from_crs(city.metric_crs, WGS84, always_xy=True)
+    back = pyproj.Transformer.from_crs(metric_crs, WGS84, always_xy=True)
     longitude, latitude = back.transform(corners_x, corners_y)
     digits = max(3, len(str(max(rows, cols) - 1)))
     return gpd.GeoDataFrame(

@@ -299,12 +299,13 @@ def _read_guarded(reader: Reader, sniffed: SniffedFile, choices: IngestChoices, 
         fields = {spec.name for spec in reader.fields}
         common = choices.files.get("*")
         # A mapping for all files speaks to those files that have the column.
+        columns = set(sniffed.columns) or set(reader.samples(sniffed))
         mapping = {
             key: column
             for key, column in chosen.mapping.items()
             if (own and key in own.mapping)
             or not common
-            or (key in fields and column in sniffed.columns)
+            or (key in fields and column in columns)
             or len(choices.files) == 0
         }
         options = {key: value for key, value in chosen.options.items() if key not in unknown}

@@ -1,6 +1,7 @@
 """Uploaded geometries made fit for a city table: in WGS84, flat, valid, of one type, everything left out counted."""
 
 import math
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +17,8 @@ Shapes = npt.NDArray[np.object_]
 
 _EQUAL_AREA = "EPSG:6933"
 _MOST_OUT_OF_RANGE = 0.05
+_NAMES_A_FILE = re.compile(r"init=(?!epsg:)|grids=(?!@null)|parameterfile|parameter_files", re.IGNORECASE)
+"""Ways in which the description of a CRS makes PROJ open a file of its author's choice."""
 _OF_TYPE = {"Point": 0, "LineString": 1, "Polygon": 2}
 
 
@@ -62,6 +65,8 @@ def parse_crs(text: object, file: str) -> pyproj.CRS:
         IngestError: If PROJ knows none of that name.
     """
     try:
+        if _NAMES_A_FILE.search(str(text)):
+            raise ValueError("names a file")
         if isinstance(text, (int, float)) or (isinstance(text, str) and text.strip().isdigit()):
             return pyproj.CRS.from_epsg(int(text))
         return pyproj.CRS.from_user_input(str(text).strip())
