@@ -6,7 +6,9 @@ from engine.city.readers.checkins import Checkins, Venues
 from engine.city.readers.flows import FlowReader
 from engine.city.readers.foursquare import Foursquare
 from engine.city.readers.geolife import Geolife, GpsPoints
+from engine.city.readers.geotiff import GeoTiffReader
 from engine.city.readers.snap import Snap
+from engine.city.readers.street_views import StreetViewReader
 from engine.city.readers.vector import VectorReader
 from engine.city.readers.weather import WeatherReader
 from engine.city.readers.yjmob import Yjmob
@@ -21,6 +23,8 @@ _READERS: tuple[Reader, ...] = (
     AtomicState(),
     AtomicAside(),
     VectorReader(),
+    StreetViewReader(),
+    GeoTiffReader(),
     WeatherReader(),
     FlowReader(),
     GpsPoints(),

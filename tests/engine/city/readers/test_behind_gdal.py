@@ -188,6 +188,6 @@ def test_names_of_files_stay_names(tmp_path):
         )
     city = ingest([tmp_path / name for name in names], "Named", IngestChoices(time_zone="UTC"))
     shown = [card.file for card in city.info.data_card.files]
-    assert len(set(shown)) == len(names) and "🗺.geojson" in shown and "<script>.geojson" in shown
-    assert not any("\u202e" in name or "/" in name or "\\" in name for name in shown)
+    assert len(set(shown)) == len(names) and "🗺.geojson" in shown
+    assert not any(mark in name for name in shown for mark in "\u202e/\\<>")
     assert {written.name for written in city.folder.rglob("*") if written.is_file()} == {"city.json", "pois.parquet"}
