@@ -238,6 +238,10 @@ def main(folder: Path) -> int:
         return _REFUSED
     except MemoryError:
         return _OUT_OF_MEMORY
+    except ImportError as error:
+        if "cannot allocate" in str(error).lower() or "failed to map" in str(error).lower():
+            return _OUT_OF_MEMORY
+        raise
     return 0
 
 

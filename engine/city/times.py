@@ -148,7 +148,7 @@ def localise(wall: pd.Series, time_zone: str) -> tuple[pd.Series, int, int]:
 
 def hour_of_week(local: pd.Series) -> np.ndarray:
     """(row,) 0 to 167, Monday 0:00 is 0, for local times."""
-    return (local.dt.weekday * 24 + local.dt.hour).to_numpy()
+    return (local.dt.day_of_week * 24 + local.dt.hour).to_numpy()
 
 
 def _typed(values: pa.Array) -> Times:

@@ -15,7 +15,7 @@ import shapely
 from engine.city import times
 from engine.city.checks import Ledger
 from engine.city.readers.base import FileChoices, ReadContext, Reader, ReadResult, SniffedFile
-from engine.city.readers.checkins import FIELDS, Venues, check_mapping, plain_name, propose_mapping, read_visits
+from engine.city.readers.checkins import FIELDS, Venues, check_mapping, plain_name, propose_mapping, read_visits, require_columns
 from engine.city.readers.positions import Reading
 from engine.city.readers.tables import Table, as_numbers, as_text
 from engine.city.schema import HOURS, WGS84
@@ -48,6 +48,7 @@ class AtomicGeo(_Atomic):
 
     def read(self, file: SniffedFile, choices: FileChoices, context: ReadContext) -> ReadResult:
         """See `Reader.read`."""
+        require_columns(file, self.needs)
         ledger = Ledger(file.name, problems=list(file.problems))
         table = Table(file, ledger, limit_rows=context.limit_rows)
         parts = []
@@ -105,6 +106,7 @@ class AtomicTrajectory(_Atomic):
 
     def read(self, file: SniffedFile, choices: FileChoices, context: ReadContext) -> ReadResult:
         """See `Reader.read`. Times are UTC, as their `Z` says."""
+        require_columns(file, self.needs)
         mapping = check_mapping(file, self.fields, self.propose(file), choices.mapping)
         ledger = Ledger(file.name, problems=list(file.problems))
         reading = Reading(time_format=TimeFormat("iso"))
@@ -126,9 +128,11 @@ class AtomicState(_Atomic):
 
     def read(self, file: SniffedFile, choices: FileChoices, context: ReadContext) -> ReadResult:
         """See `Reader.read`. Hours are taken as written, since LibCity writes local time with a `Z`."""
+        require_columns(file, self.needs)
         ledger = Ledger(file.name, problems=list(file.problems))
         flows = {table: column for table, names in _FLOWS.items() for column in file.columns if plain_name(column) in names}
         place = ["entity_id"] if "entity_id" in file.columns else ["row_id", "column_id"]
+        require_columns(file, place)
         table = Table(file, ledger, limit_rows=context.limit_rows)
         parts, kept = [], 0
         for first, block in table.blocks([*place, "time", *flows.values()]):

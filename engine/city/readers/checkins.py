@@ -136,6 +136,20 @@ def check_mapping(
     return {name: mapping[name] for name in names if name in mapping}
 
 
+def require_columns(file: SniffedFile, columns: Sequence[str]) -> None:
+    """Refuses a file that lacks columns of a fixed format, naming each.
+
+    Raises:
+        IngestError: With one problem per missing column.
+    """
+    there = ", ".join(f"`{column}`" for column in file.columns[:30]) or "none"
+    missing = [column for column in columns if column not in file.columns]
+    if missing:
+        raise IngestError(
+            [Problem("COLUMN_MISSING", f"There is no column `{name}`.", f"The file has {there}.", file.name) for name in missing]
+        )
+
+
 def reading_of(reader: Reader, file: SniffedFile, choices: FileChoices) -> Reading:
     """The analyst's options as one `Reading`.
 
@@ -330,8 +344,9 @@ def _fits(spec: FieldSpec, file: SniffedFile, column: str) -> bool:
     values = [value for value in file.samples.get(column, ()) if value]
     if not values:
         return True
-    if spec.kind in ("latitude", "longitude"):
-        return sum(1 for value in values if NUMBER.match(value) or re.match(r"^\s*[NSEW]?\s*\d", value)) > 0.8 * len(values)
+    if spec.kind in ("latitude", "longitude") and len(plain_name(column)) < 3:
+        # `x` and `y` can be anything; `latitude` is a claim, and what stands under it is judged when it is read.
+        return sum(1 for value in values if NUMBER.match(value)) > 0.8 * len(values)
     if spec.kind == "time":
         return bool(times.candidate_formats(values))
     if spec.kind == "split":

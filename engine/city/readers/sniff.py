@@ -275,6 +275,8 @@ def _guess_encoding(sample: bytes, name: str) -> tuple[str, bool, list[Problem]]
     )
     if letters >= 0.9 * len(strange):
         best = "cp1252"
+    elif eastern := _eastern_encoding(sample):
+        best = eastern
     else:
         match = from_bytes(sample, cp_isolation=_ENCODINGS).best()
         if match is None or match.chaos > 0.2:
@@ -293,6 +295,20 @@ def _guess_encoding(sample: bytes, name: str) -> tuple[str, bool, list[Problem]]
     shown = line.decode(best, errors="replace").strip()[:60]
     found = f"The file is not UTF-8; it was read as {best}, so that a line says {shown!r}."
     return best, False, [Problem("ENCODING_GUESSED", found, "If that looks wrong, choose the encoding.", name, fatal=False)]
+
+
+def _eastern_encoding(sample: bytes) -> str | None:
+    """Japanese and Korean encodings by their letters: a wrong one of them decodes to no kana and no hangul."""
+    for name, low, high, least in (("cp932", "ぁ", "ヿ", 0.1), ("euc_jp", "ぁ", "ヿ", 0.1), ("euc_kr", "가", "힣", 0.5)):
+        try:
+            letters = [letter for letter in sample.decode(name) if ord(letter) > 127]
+        except UnicodeDecodeError:
+            continue
+        own = sum(1 for letter in letters if low <= letter <= high)
+        known = own + sum(1 for letter in letters if "一" <= letter <= "鿿" or "\u3000" <= letter <= "〿" or "！" <= letter <= "～")
+        if letters and own >= least * len(letters) and known >= 0.95 * len(letters):
+            return name
+    return None
 
 
 def _beside_plain_letters(text: str, index: int) -> bool:

@@ -17,6 +17,7 @@ import shapely
 from engine.city.checks import Ledger
 from engine.city.readers.archives import LIMITS
 from engine.city.readers.base import IS_LOCAL_TIME, FileChoices, OptionSpec, ReadContext, Reader, ReadResult, SniffedFile
+from engine.city.readers.checkins import require_columns
 from engine.city.readers.tables import Table, as_numbers, as_text
 from engine.city.schema import WGS84
 from engine.errors import IngestError, Problem
@@ -43,7 +44,7 @@ class Yjmob(Reader):
 
     def recognise(self, file: SniffedFile) -> float:
         """See `Reader.recognise`."""
-        if file.text is None or tuple(column.lower() for column in file.columns) != COLUMNS:
+        if file.text is None or file.columns != COLUMNS:
             return 0.0
         try:
             rows = [tuple(int(float(value)) for value in row) for row in file.text.rows if len(row) == 5]
@@ -54,6 +55,7 @@ class Yjmob(Reader):
 
     def read(self, file: SniffedFile, choices: FileChoices, context: ReadContext) -> ReadResult:
         """See `Reader.read`."""
+        require_columns(file, COLUMNS)
         ledger = Ledger(file.name, problems=list(file.problems))
         try:
             first_day = date.fromisoformat(str(self.option(choices, "first_day")))
@@ -95,7 +97,7 @@ class Yjmob(Reader):
     def _rows(self, table: Table, people: int | None, ledger: Ledger) -> tuple[pa.DictionaryArray, np.ndarray, np.ndarray]:
         names, clocks, cells, kept = [], [], [], 0
         known: set[str] = set()
-        columns = list(table.columns)
+        columns = list(COLUMNS)
         for first, block in table.blocks(columns):
             user = as_text(block[columns[0]])
             numbers, unread = [], np.zeros(len(user), bool)
