@@ -93,7 +93,7 @@ def synthesise(
     say("Following people through their days", 0.22)
     visits = make_visits(layout, places, people, weather, rng["visits"])
     say("Counting trips between cells", 0.5)
-    cells = cut_cells(layout)
+    cells = cut_cells(layout, np.r_[places.x, buildings.x], np.r_[places.y, buildings.y])
     flows = make_flows(layout, buildings, cells, rng["flows"])
     ground = Ground()
     tables: dict[str, pd.DataFrame] = {

@@ -50,8 +50,8 @@ class Cells:
         return np.where(inside, lookup[row.clip(0, size - 1), col.clip(0, size - 1)], -1)
 
 
-def cut_cells(layout: Layout) -> Cells:
-    """Cuts the land into cells."""
+def cut_cells(layout: Layout, x: np.ndarray, y: np.ndarray) -> Cells:
+    """Cuts the land into cells; whatever stands at x, y is inside one."""
     count = layout.plan.cells
     row, col = (axis.ravel() for axis in np.mgrid[0:count, 0:count])
     west, south = col * CELL_M, (count - 1 - row) * CELL_M
@@ -68,6 +68,7 @@ def cut_cells(layout: Layout) -> Cells:
     land = function_area[:, :-1]
     function = np.where(land.sum(1) < 0.5 * CELL_M**2, FUNCTIONS.index("water"), land.argmax(1))
     kept = land.sum(1) >= LAND_SHARE * CELL_M**2
+    kept[(count - 1 - np.floor(y / CELL_M).astype(int)) * count + np.floor(x / CELL_M).astype(int)] = True
     return Cells(
         row=row[kept],
         col=col[kept],

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from engine.city.synthetic.buildings import FLOOR_M, Buildings
 from engine.city.synthetic.cells import Cells
 from engine.city.synthetic.layout import Layout
+from engine.city.synthetic.plan import CELL_M
 
 WIDTH, HEIGHT = 96, 64
 PER_CELL = 3
@@ -76,7 +77,9 @@ def choose_viewpoints(layout: Layout, cells: Cells, rng: np.random.Generator) ->
     table = np.concatenate(points)
     table = table[rng.permutation(len(table))]
     cell, zone = cells.containing(table[:, 0], table[:, 1]), layout.zone_at(table[:, 0], table[:, 1])
-    fits = np.flatnonzero((cell >= 0) & (zone >= 0))
+    # Not on the border of two cells, where rounding would decide.
+    clear = ((table[:, :2] % CELL_M > 1) & (table[:, :2] % CELL_M < CELL_M - 1)).all(1)
+    fits = np.flatnonzero((cell >= 0) & (zone >= 0) & clear)
     fits = fits[np.argsort(cell[fits], kind="stable")]
     first = np.searchsorted(cell[fits], cell[fits])
     kept = fits[np.arange(len(fits)) - first < PER_CELL]

@@ -11,12 +11,15 @@ import numpy as np
 
 from engine.city.synthetic.categories import CATEGORIES
 from engine.city.synthetic.layout import Layout
-from engine.city.synthetic.people import INDOORS, ROLES, Person, Slot, categories_of
+from engine.city.synthetic.people import INDOORS, ROLES, Near, Person, Slot, categories_of
 from engine.city.synthetic.places import Places
 from engine.city.synthetic.weather import Weather
 
 REACH_M = {"home": 900.0, "base": 700.0, "here": 800.0, "centre": 1_800.0}
-WALK_M_PER_MINUTE = 220.0  # mixed means of travel
+METRES_PER_MINUTE = 220.0  # walking, cycling and riding mixed
+BAD_WEATHER_REACH = 0.6
+ON_THE_WAY_M = 1_000.0
+ZIPF = 1.8  # exponent of the ranking of a person's favourites
 FIXED = {"home": "home", "hotel": "home", "work": "base", "study": "base", "shift": "base", "cowork": "base"}
 FRIDAY_NIGHT = {"drinks": 1.6, "club": 2.2, "dinner": 1.3, "film": 1.3}
 
@@ -52,19 +55,8 @@ class _Options:
         hour = np.arange(24)
         self.open = ((hours[:, :1] <= hour) & (hour < hours[:, 1:])) | ((hours[:, :1] <= hour + 24) & (hour + 24 < hours[:, 1:]))
         self.opens_day = places.opens_day[self.place]
-        self.position = {int(place): position for position, place in enumerate(self.place)}
         function = np.array([zone.function for zone in layout.zones])[places.zone[self.place]]
         self.taste = np.array([[role.tastes.get(name, 1.0) for name in function] for role in ROLES])
-
-
-class _Habits:
-    """A person's favourites for one activity, best first, as positions in the options."""
-
-    def __init__(self, positions: list[int]) -> None:
-        self.ranked = positions
-
-    def weights(self) -> np.ndarray:
-        return 1.0 / np.arange(1, len(self.ranked) + 1) ** 1.8
 
 
 def make_visits(layout: Layout, places: Places, people: list[Person], weather: Weather, rng: np.random.Generator) -> Visits:
@@ -84,7 +76,7 @@ def make_visits(layout: Layout, places: Places, people: list[Person], weather: W
 
 
 class _Life:
-    """One person's record."""
+    """One person's days: a plan for each, then one place after another."""
 
     def __init__(
         self,
@@ -98,8 +90,8 @@ class _Life:
     ) -> None:
         self.index, self.person, self.role = index, person, ROLES[person.role]
         self.layout, self.places, self.options, self.weather, self.rng = layout, places, options, weather, rng
-        self.habits: dict[tuple[str, str], _Habits] = {}
-        self.free_at = 0
+        self.favourites: dict[tuple[str, str], list[int]] = {}  # by activity and surroundings, best first, positions in the options
+        self.free_at = 0  # minutes since the first midnight
 
     def record(self, rows: list[tuple[int, int, int, int, int, str]]) -> None:
         person = self.person
@@ -117,90 +109,81 @@ class _Life:
         chances: tuple[float, ...],
         rows: list[tuple[int, int, int, int, int, str]],
     ) -> None:
-        rng, person, bad = self.rng, self.person, bool(self.weather.bad[day])
-        here = person.home
-        done: set[str] = set()
-        draws, jitter, stay, recorded = (
-            rng.random(len(slots)),
-            rng.normal(0, 1, len(slots)),
-            rng.normal(0, 0.25, len(slots)),
-            rng.random(len(slots)),
-        )
-        planned: list[tuple[int, float]] = []
-        for position, slot in enumerate(slots):
-            chance = chances[position] * (0.2 if slot.after and slot.after not in done else 1.0)
+        rng, here, bad = self.rng, self.person.home, bool(self.weather.bad[day])
+        for slot, hour in self._plan(weekday, slots, chances, bad):
+            stay, recorded = slot.minutes * np.exp(rng.normal(0, 0.25)), rng.random() < self.person.diligence
+            activity = self._under_weather(slot.activity, bad)
+            place = self._choose(activity, slot.near, here, day, hour, bad) if activity else -1
+            if place < 0 or (place == here and activity not in FIXED):
+                continue
+            away = np.hypot(self.places.x[place] - self.places.x[here], self.places.y[place] - self.places.y[here])
+            start = max(round(day * 1440 + hour * 60), self.free_at + 4 + round(away / METRES_PER_MINUTE))
+            end = start + max(6, round(stay))
+            # Whoever is at home may leave again at any time.
+            self.free_at, here = start + 5 if activity in ("home", "hotel") else end, place
+            if recorded and start < self.layout.plan.days * 1440:
+                rows.append((self.index, place, start, end, day, activity))
+
+    def _plan(self, weekday: int, slots: tuple[Slot, ...], chances: tuple[float, ...], bad: bool) -> list[tuple[Slot, float]]:
+        """The slots of the day that happen, with their hours."""
+        person, done = self.person, set[str]()
+        draws, jitter = self.rng.random(len(slots)), self.rng.normal(0, 0.7, len(slots))
+        planned = []
+        for slot, chance, draw, shift in zip(slots, chances, draws, jitter, strict=True):
+            if slot.after and slot.after not in done:
+                chance *= 0.2
             if slot.activity in FRIDAY_NIGHT and weekday in (4, 5):
                 chance *= FRIDAY_NIGHT[slot.activity]
             if slot.activity == "gym":
                 chance *= 2.2 if weekday in person.gym_days else 0.1
             if bad and slot.activity not in FIXED:
                 chance *= 0.8
-            if draws[position] < chance:
-                planned.append((position, slot.hour + person.shift_hours + person.later + 0.7 * jitter[position] * slot.spread))
+            if draw < chance:
+                planned.append((slot, slot.hour + person.shift_hours + person.later + shift * slot.spread))
                 done.add(slot.activity)
-        for position, hour in planned:
-            slot = slots[position]
-            activity = slot.activity
-            if bad and activity in INDOORS:
-                # Most change their plan, some stay at home, a few go all the same.
-                whim = rng.random()
-                if whim < 0.55:
-                    activity = INDOORS[activity]
-                elif whim < 0.85:
-                    continue
-            place = self._choose(activity, slot, here, day, hour, bad)
-            if place < 0 or (place == here and activity not in FIXED):
-                continue
-            away = np.hypot(self.places.x[place] - self.places.x[here], self.places.y[place] - self.places.y[here])
-            start = max(round(day * 1440 + hour * 60), self.free_at + 4 + round(away / WALK_M_PER_MINUTE))
-            end = start + max(6, round(slot.minutes * np.exp(stay[position])))
-            self.free_at, here = start + 5 if activity in ("home", "hotel") else end, place
-            if recorded[position] < person.diligence:
-                rows.append((self.index, place, start, end, day, activity))
+        return planned
 
-    def _choose(self, activity: str, slot: Slot, here: int, day: int, hour: float, bad: bool) -> int:
-        anchor = FIXED.get(activity)
-        if anchor == "home":
-            return self.person.home
-        if anchor == "base" and self.person.base >= 0:
-            return self.person.base
-        options = self.options[activity]
-        allowed = options.open[:, int(hour) % 24] & (options.opens_day <= day)
+    def _under_weather(self, activity: str, bad: bool) -> str:
+        """What becomes of a plan: on bad days most outdoor ones move inside, some are dropped, a few go ahead."""
+        if not bad or activity not in INDOORS:
+            return activity
+        whim = self.rng.random()
+        return INDOORS[activity] if whim < 0.55 else "" if whim < 0.85 else activity
+
+    def _choose(self, activity: str, near: Near, here: int, day: int, hour: float, bad: bool) -> int:
+        """The place for an activity, -1 where there is none."""
+        person, options = self.person, self.options[activity]
+        fixed = {"home": person.home, "base": person.base}.get(FIXED.get(activity, ""), -1)
+        if fixed >= 0:
+            return fixed
+        exists = options.opens_day <= day
+        allowed = options.open[:, int(hour) % 24] & exists
         if not allowed.any():
             return -1
-        near = {
-            "home": self.person.home,
-            "base": self.person.base if self.person.base >= 0 else self.person.home,
-            "here": here,
-        }.get(slot.near, -1)
-        reach = REACH_M[slot.near] * (0.6 if bad else 1.0)
-        key = (
-            activity,
-            "centre" if near < 0 else slot.near if slot.near != "here" else "base" if here == self.person.base else "home",
-        )
-        if key not in self.habits:
-            size = int(self.rng.integers(2, 6))
-            ranked: list[int] = []
-            weight = self._gravity(options, near, REACH_M[slot.near], options.opens_day <= day)
-            for _ in range(size):
-                pick = self._pick(weight)
-                if pick not in ranked:
-                    ranked.append(pick)
-            self.habits[key] = _Habits(ranked)
-        habits = self.habits[key]
+        base = person.base if person.base >= 0 else person.home
+        around = {"home": person.home, "base": base, "here": here, "centre": -1}[near]
+        reach = REACH_M[near] * (BAD_WEATHER_REACH if bad else 1.0)
+        surroundings = near if near != "here" else "base" if here == person.base else "home"
+        key = (activity, surroundings)
+        if key not in self.favourites:
+            self.favourites[key] = self._draw_favourites(self._gravity(options, around, REACH_M[near], exists))
+        known = self.favourites[key]
         if self.rng.random() < self.role.explores:
-            pick = self._pick(self._gravity(options, near, reach, allowed))
-            if pick not in habits.ranked and self.rng.random() < 0.3:
-                habits.ranked.append(pick)
+            pick = self._pick(self._gravity(options, around, reach, allowed))
+            if pick not in known and self.rng.random() < 0.3:
+                known.append(pick)
             return int(options.place[pick])
-        known = np.array(habits.ranked)
-        weight = habits.weights() * allowed[known]
         # Among favourites the one on the way wins: the last stop shapes the next.
         away = np.hypot(options.x[known] - self.places.x[here], options.y[known] - self.places.y[here])
-        weight = weight * np.exp(-away / (1_000.0 * (0.6 if bad else 1.0)))
+        rank = np.arange(1, len(known) + 1)
+        weight = rank**-ZIPF * allowed[known] * np.exp(-away / (ON_THE_WAY_M * (BAD_WEATHER_REACH if bad else 1.0)))
         if weight.sum() <= 0:
-            return int(options.place[self._pick(self._gravity(options, near, reach, allowed))])
+            return int(options.place[self._pick(self._gravity(options, around, reach, allowed))])
         return int(options.place[known[self._pick(weight)]])
+
+    def _draw_favourites(self, weight: np.ndarray) -> list[int]:
+        picks = [self._pick(weight) for _ in range(int(self.rng.integers(2, 6)))]
+        return list(dict.fromkeys(picks))
 
     def _gravity(self, options: _Options, near: int, reach: float, allowed: np.ndarray) -> np.ndarray:
         x, y = self.layout.centre if near < 0 else (self.places.x[near], self.places.y[near])

@@ -94,7 +94,7 @@ def test_neighbours_explain_what_the_own_cell_cannot(demo_city: City):
 def test_a_new_attraction_is_felt_nearby_more_than_far_away():
     """Ten times the floor area in one cell changes the outflow of its neighbours more than that of distant cells."""
     layout = lay_out(TINY, np.random.default_rng(3))
-    buildings, cells = raise_buildings(layout, np.random.default_rng(4)), cut_cells(layout)
+    buildings, cells = raise_buildings(layout, np.random.default_rng(4)), cut_cells(layout, np.empty(0), np.empty(0))
     here = cells.containing(buildings.x, buildings.y)
     chosen = np.bincount(here[here >= 0]).argmax()
     grown = np.where(here == chosen, 10, 1) * buildings.floor_area_m2
@@ -108,7 +108,7 @@ def test_a_new_attraction_is_felt_nearby_more_than_far_away():
 
 
 def test_exchange_is_for_others_and_fades_with_distance():
-    cells = cut_cells(lay_out(TINY, np.random.default_rng(3)))
+    cells = cut_cells(lay_out(TINY, np.random.default_rng(3)), np.empty(0), np.empty(0))
     kernel = exchange(cells)
     away = np.hypot(cells.west[:, None] - cells.west, cells.south[:, None] - cells.south)
     assert (np.diag(kernel) == 0).all() and (kernel == kernel.T).all()
