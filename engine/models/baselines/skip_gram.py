@@ -10,6 +10,7 @@ the latest place of the history that was seen in training; without one, populari
 a place, so these are scores rather than probabilities of the next place.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +31,9 @@ class SkipGramSettings:
     Attributes:
         dimensions: Length of a vector.
         negatives: Draws per neighbour.
-        epochs: Passes over the pairs.
+        epochs: Passes over the pairs, at least.
+        steps: Steps to take at least, in whole epochs: a small city has too few pairs to leave the initial values in the epochs
+            that suffice for a large one.
         learning_rate: Of Adam, on the rows a batch touches.
         batch: Pairs per step.
     """
@@ -38,6 +41,7 @@ class SkipGramSettings:
     dimensions: int = 128
     negatives: int = 5
     epochs: int = 10
+    steps: int = 600
     learning_rate: float = 1e-3
     batch: int = 256
 
@@ -112,11 +116,13 @@ def skip_gram_vectors(
     with _one_thread():
         optimiser = torch.optim.SparseAdam([vectors, neighbours], lr=chosen.learning_rate)
         cumulative = torch.from_numpy(np.cumsum(visits**0.75 / max((visits**0.75).sum(), 1.0)))
-        for epoch in range(chosen.epochs):
+        steps = math.ceil(len(centre) / chosen.batch)
+        epochs = max(chosen.epochs, math.ceil(chosen.steps / steps)) if steps else 0
+        for epoch in range(epochs):
             order = torch.randperm(len(centre), generator=generator).numpy()
             for begin in range(0, len(order), chosen.batch):
                 if report:
-                    report("Fitting skip-gram", (epoch + begin / len(order)) / chosen.epochs)
+                    report("Fitting skip-gram", (epoch + begin / len(order)) / epochs)
                 pairs = order[begin : begin + chosen.batch]
                 draws = torch.rand(len(pairs) * chosen.negatives, generator=generator, dtype=torch.float64)
                 negative = torch.searchsorted(cumulative, draws).clamp(max=len(visits) - 1).view(len(pairs), -1)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from engine.city.samples import VisitLog, build_samples
+from engine.city.splits import Split
 from engine.errors import MobiscopeError
 from engine.evaluation.metrics import METRICS, summarise
 from engine.evaluation.ranking import Answers
@@ -147,3 +148,15 @@ def test_evaluating_no_sample_gives_empty_figures() -> None:
     log = VisitLog.of(CITY, PUBLISHED)
     found = evaluate(fit_baselines(log, names=NAMES), build_samples(log)[np.zeros(0, int)], CITY)
     assert (found.metrics["n"] == 0).all() and found.to_markdown().count("–") == len(NAMES) * 5
+
+
+def test_the_built_in_city_is_measured_on_every_slice(tiny_city) -> None:
+    log = VisitLog.of(tiny_city, Split(hidden_share=0.1))
+    found = evaluate(fit_baselines(log), build_samples(log).of_part("test"), tiny_city)
+    rows = found.metrics[(found.metrics["predictor"] == "user_markov") & (found.metrics["metric"] == "mrr")]
+    occupied = rows[rows["n"] > 0].groupby("slice").size()
+    assert set(occupied.index) == {"all", *SLICES}
+    assert occupied["explore"] == 2 and occupied["popularity"] >= 3 and occupied["hidden"] >= 2
+    # People keep habits, so knowing the person must beat knowing only what is popular; chance would be one in all places.
+    assert found.estimate("user_frequency", "acc@5").value > found.estimate("popularity", "acc@5").value > 0
+    assert found.estimate("skip_gram", "mrr").value > found.estimate("popularity", "mrr").value, "it must have left its start"

@@ -8,6 +8,7 @@ import pytest
 from engine.city.samples import VisitLog, build_samples
 from engine.city.splits import Split
 from engine.errors import ConfigError
+from engine.models.base import Predictor
 from engine.models.baselines import BASELINES, TRAINING_FREE, fit_baselines
 from tests.engine.small_cities import PUBLISHED, city_of, histories_of, log_of, random_city, training_log
 
@@ -19,9 +20,14 @@ def log() -> VisitLog:
     return log_of(random_city())
 
 
+@pytest.fixture(scope="module")
+def fitted(log: VisitLog) -> dict[str, Predictor]:
+    return {predictor.name: predictor for predictor in fit_baselines(log)}
+
+
 @EVERY
-def test_answers_are_log_probabilities_over_all_places(name: str, log: VisitLog) -> None:
-    predictor = fit_baselines(log, names=[name])[0]
+def test_answers_are_log_probabilities_over_all_places(name: str, log: VisitLog, fitted: dict[str, Predictor]) -> None:
+    predictor = fitted[name]
     batch = build_samples(log).of_part("test").histories()
     answered = predictor.predict(batch).log_probability
     assert predictor.name == name and predictor.title
@@ -31,9 +37,11 @@ def test_answers_are_log_probabilities_over_all_places(name: str, log: VisitLog)
 
 
 @EVERY
-def test_fitting_and_asking_again_gives_the_same_bits_also_one_sample_at_a_time(name: str, log: VisitLog) -> None:
+def test_fitting_and_asking_again_gives_the_same_bits_also_one_sample_at_a_time(
+    name: str, log: VisitLog, fitted: dict[str, Predictor]
+) -> None:
     samples = build_samples(log).of_part("test")[np.arange(12)]
-    first, second = fit_baselines(log, names=[name])[0], fit_baselines(log, names=[name])[0]
+    first, second = fitted[name], fit_baselines(log, names=[name])[0]
     together = first.predict(samples.histories()).log_probability
     np.testing.assert_array_equal(together, second.predict(samples.histories()).log_probability)
     alone = np.concatenate([first.predict(samples.histories(slice(i, i + 1))).log_probability for i in range(12)])
@@ -41,9 +49,9 @@ def test_fitting_and_asking_again_gives_the_same_bits_also_one_sample_at_a_time(
 
 
 @EVERY
-def test_nothing_outside_the_training_part_changes_what_was_learnt(name: str, log: VisitLog) -> None:
+def test_nothing_outside_the_training_part_changes_what_was_learnt(name: str, log: VisitLog, fitted: dict[str, Predictor]) -> None:
     batch = build_samples(log).of_part("test").histories()
-    learnt = fit_baselines(log, names=[name])[0].predict(batch).log_probability
+    learnt = fitted[name].predict(batch).log_probability
     generator = np.random.default_rng(1)
     outside = log.part > 0
     location = np.where(outside, generator.permutation(log.location), log.location)
@@ -54,11 +62,11 @@ def test_nothing_outside_the_training_part_changes_what_was_learnt(name: str, lo
 
 
 @pytest.mark.parametrize("name", [name for name in BASELINES if name not in TRAINING_FREE])
-def test_the_training_part_does_change_what_is_learnt(name: str, log: VisitLog) -> None:
+def test_the_training_part_does_change_what_is_learnt(name: str, log: VisitLog, fitted: dict[str, Predictor]) -> None:
     batch = build_samples(log).of_part("test").histories()
     rolled = replace(log, location=np.where(log.part == 0, (log.location + 1) % len(log.places), log.location).astype(np.int32))
-    learnt, other = (fit_baselines(one, names=[name])[0].predict(batch).log_probability for one in (log, rolled))
-    assert (learnt != other).any()
+    other = fit_baselines(rolled, names=[name])[0]
+    assert (fitted[name].predict(batch).log_probability != other.predict(batch).log_probability).any()
 
 
 @pytest.mark.parametrize("name", TRAINING_FREE)
@@ -103,15 +111,17 @@ def test_a_city_without_training_visits_is_answered(name: str) -> None:
 
 
 @EVERY
-def test_no_samples_give_no_rows(name: str, log: VisitLog) -> None:
+def test_no_samples_give_no_rows(name: str, log: VisitLog, fitted: dict[str, Predictor]) -> None:
     empty = build_samples(log)[np.zeros(0, int)].histories()
-    assert fit_baselines(log, names=[name])[0].predict(empty).log_probability.shape == (0, len(log.places))
+    assert fitted[name].predict(empty).log_probability.shape == (0, len(log.places))
 
 
 @EVERY
-def test_a_closed_place_is_never_answered_and_the_rest_keeps_its_order(name: str, log: VisitLog) -> None:
+def test_a_closed_place_is_never_answered_and_the_rest_keeps_its_order(
+    name: str, log: VisitLog, fitted: dict[str, Predictor]
+) -> None:
     batch = build_samples(log).of_part("test").histories()
-    predictor = fit_baselines(log, names=[name])[0]
+    predictor = fitted[name]
     before = predictor.predict(batch).log_probability
     closed = np.arange(len(log.places)) == np.bincount(batch.location).argmax()
     after = predictor.predict(replace(batch, places=replace(log.places, closed=closed))).log_probability
