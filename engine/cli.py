@@ -22,7 +22,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Column, Table
 
 import engine
-from engine.errors import ConfigError, MobiscopeError
+from engine.errors import IngestError, MobiscopeError
 
 app = typer.Typer(
     help="A microscope for human-mobility models: bring a city, train a model on it, look inside.",
@@ -50,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (MobiscopeError, ValidationError) as error:
         sentence = _validation_sentence(error) if isinstance(error, ValidationError) else str(error)
         if "--json" in arguments:
-            _print_json({"error": sentence})
+            problems = [vars(problem) for problem in error.problems] if isinstance(error, IngestError) else []
+            _print_json({"error": sentence} | ({"problems": problems} if problems else {}))
         err.print(escape(sentence), soft_wrap=True)
         sys.exit(1)
     except KeyboardInterrupt:
@@ -87,7 +88,7 @@ def command_for(request: Any) -> str:
 
 @app.command()
 def synth(
-    size: Annotated[str, typer.Option(help="tiny, demo, or a number of people.")] = "demo",
+    size: Annotated[str, typer.Option(help="tiny, demo, or about how many visits there should be.")] = "demo",
     name: Annotated[str | None, typer.Option(help="Name of the city.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, another city.")] = 0,
     as_json: AsJson = False,
@@ -96,7 +97,7 @@ def synth(
     from engine.city.synthetic import synthesise
 
     if size not in ("tiny", "demo") and not (size.isdigit() and int(size) > 0):
-        raise typer.BadParameter(f"{size!r} is neither tiny, demo nor a number of people.", param_hint="--size")
+        raise typer.BadParameter(f"{size!r} is neither tiny, demo nor a number of visits.", param_hint="--size")
     with _bar("Generating the city", as_json) as report:
         chosen: Any = size if size in ("tiny", "demo") else int(size)
         city = synthesise(chosen, seed=seed, name=name, report=report).save()
@@ -113,21 +114,25 @@ def ingest(
     reader: Annotated[str | None, typer.Option(help="Read the files as this, whatever they look like.")] = None,
     time_zone: Annotated[str | None, typer.Option(help="IANA zone of times without an offset, e.g. Europe/Berlin.")] = None,
     option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Option of the reader. Repeatable.")] = None,
+    recipe: Annotated[Path | None, typer.Option(help="A recipe file (YAML); what is given here goes on top of it.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only say what was recognised; save nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Read files into a saved city; every problem is listed at once and nothing is dropped silently."""
+    from engine.city.ingest import ALL_FILES, IngestChoices, inspect
     from engine.city.ingest import ingest as read_files
-    from engine.city.ingest import inspect
 
-    missing = [str(path) for path in files if not path.exists()]
-    if missing:
-        raise MobiscopeError(f"There is no file {', '.join(f'`{path}`' for path in missing)}.")
-    choices = _ingest_choices(files, _pairs(mapping, "--map"), reader, time_zone, _pairs(option, "--option"))
+    choices = IngestChoices.load(recipe) if recipe else IngestChoices()
+    choices = choices.with_pairs(_checked_pairs(mapping, "--map"), _checked_pairs(option, "--option"))
+    if reader:
+        common = choices.of(ALL_FILES).model_copy(update={"reader": reader})
+        choices = choices.model_copy(update={"files": choices.files | {ALL_FILES: common}})
+    if time_zone:
+        choices = choices.model_copy(update={"time_zone": time_zone})
     if check:
         found = inspect(files, choices)
-        _print_json(found.model_dump(mode="json", exclude={"preview"})) if as_json else _print_inspection(found)
-        if any(problem.fatal for problem in found.problems):
+        _print_json(found.model_dump(mode="json")) if as_json else _print_inspection(found)
+        if not found.is_ready:
             raise typer.Exit(1)
         return
     with _bar(f"Reading {len(files)} file{'s' if len(files) > 1 else ''}", as_json) as report:
@@ -205,8 +210,7 @@ def train(
         _print_json({"run": run_id, **_status_json(run_id), "headline": Run.open(run_id).summary.headline})
     elif status.state == "DONE":
         _print_metrics(Run.open(run_id), "all")
-    if status.state != "DONE":
-        raise MobiscopeError(f"The run is {status.state}. {status.message}")
+    _fail_unless_done(status)
 
 
 @app.command()
@@ -373,8 +377,8 @@ def resume(
     (retry if anew else resume_run)(run)
     status = _follow(run, as_json) if wait else None
     _print_json(_status_json(run)) if as_json else out.print(_status_json(run)["state"])
-    if status is not None and status.state != "DONE":
-        raise MobiscopeError(f"The run is {status.state}. {status.message}")
+    if status is not None:
+        _fail_unless_done(status)
 
 
 @runs_app.command()
@@ -439,18 +443,9 @@ def _word(value: Any) -> str:
     return value if isinstance(value, str) and _value(value) == value else json.dumps(value)
 
 
-def _ingest_choices(
-    files: list[Path], mapping: dict[str, str], reader: str | None, time_zone: str | None, options: dict[str, str]
-) -> Any:
-    from engine.city.ingest import IngestChoices
-
-    fields = {field: column for column, field in mapping.items()}
-    if len(fields) < len(mapping):
-        raise ConfigError("--map names the same field twice; a field comes from one column.")
-    per_file: dict[str, Any] = {"mapping": fields, "options": {key: _value(text) for key, text in options.items()}}
-    if reader:
-        per_file["reader"] = reader
-    return IngestChoices.model_validate({"time_zone": time_zone, "files": {path.name: per_file for path in files}})
+def _checked_pairs(typed: list[str] | None, option: str) -> list[str]:
+    _pairs(typed, option)
+    return typed or []
 
 
 def _validation_sentence(error: ValidationError) -> str:
@@ -487,9 +482,12 @@ def _tell_city(city: Any, as_json: bool) -> None:
 
 def _print_inspection(found: Any) -> None:
     for file in found.files:
-        out.print(escape(f"{file.file}: {file.reader} (confidence {file.confidence:.0%})"), soft_wrap=True)
+        out.print(escape(f"{file.file}: {file.title or 'not recognised'} (confidence {file.confidence:.0%})"), soft_wrap=True)
         for field, column in file.mapping.items():
-            out.print(escape(f"  {field} <- {column}"), soft_wrap=True)
+            out.print(escape(f"  {column} -> {field}"), soft_wrap=True)
+    for table, rows in found.tables.items():
+        out.print(f"  {table:<14} {rows:>10,} rows")
+    out.print(escape(f"Time zone {found.time_zone}{'' if found.zone_is_certain else ' (a guess)'}"))
     for problem in found.problems:
         out.print(escape(str(problem)), soft_wrap=True)
 
@@ -567,6 +565,12 @@ def _follow(run_id: str, quiet: bool) -> Any:
     except KeyboardInterrupt:
         err.print(escape(f"{run_id} goes on in the background; `mobiscope runs cancel {run_id}` stops it."), soft_wrap=True)
         raise
+
+
+def _fail_unless_done(status: Any) -> None:
+    if status.state != "DONE":
+        err.print(escape(f"The run is {status.state}. {status.message}"), soft_wrap=True)
+        raise typer.Exit(1)
 
 
 def _duration(seconds: float) -> str:
