@@ -152,6 +152,8 @@ def _all_locations(
         else:
             brought.append((index, frame))
     if not brought and not derived:
+        brought = _locations_among_pois(visited, upload, cards, results, assumptions)
+    if not brought and not derived:
         return None
     frames = []
     for index, frame in brought:
@@ -190,6 +192,27 @@ def _all_locations(
     text = merged.drop(columns=["longitude", "latitude"]).fillna("").astype("str")
     points = gpd.points_from_xy(merged["longitude"], merged["latitude"])
     return gpd.GeoDataFrame(text, geometry=points, crs=WGS84)
+
+
+def _locations_among_pois(
+    visited: set[str], upload: Combined, cards: list[list[FileCard]], results: Sequence[ReadResult], assumptions: list[str]
+) -> list[tuple[int, pd.DataFrame]]:
+    """Points of interest whose ids are those of the visits are the locations visited (a GeoJSON of venues, say)."""
+    if not visited:
+        return []
+    found = []
+    for index, result in enumerate(results):
+        pois = result.tables.get("pois")
+        if pois is None or len(visited & set(pois["poi_id"])) < 0.5 * len(visited):
+            continue
+        found.append((index, pois.rename(columns={"poi_id": "location_id"})))
+        kept = upload.tables.pop("pois")
+        rest = kept[~kept["poi_id"].isin(pois["poi_id"])].reset_index(drop=True)
+        if len(rest):
+            upload.tables["pois"] = rest
+        cards[index] = [card.model_copy(update={"table": "locations"}) if card.table == "pois" else card for card in cards[index]]
+        assumptions.append(f"The visits refer to the ids of `{_file(cards[index])}`, so its points are their locations.")
+    return found
 
 
 def _add_pois(frame: pd.DataFrame, index: int, upload: Combined, cards: list[list[FileCard]]) -> None:

@@ -171,6 +171,8 @@ def _geo(frame: gpd.GeoDataFrame, key: str) -> pd.DataFrame:
 
 
 def _save(frame: pd.DataFrame, path: Path) -> None:
+    """Machines read these files, so formulas stay as they are; only what reading would take for a protected one is protected."""
+    frame = frame.map(lambda value: protect_formula(value) if isinstance(value, str) and value.startswith("'") else value)
     frame.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
 
 

@@ -2,6 +2,7 @@
 
 from engine.city.readers.atomic import AtomicAside, AtomicGeo, AtomicState, AtomicTrajectory
 from engine.city.readers.base import Reader
+from engine.city.readers.canonical import Canonical
 from engine.city.readers.checkins import Checkins, Venues
 from engine.city.readers.flows import FlowReader
 from engine.city.readers.foursquare import Foursquare
@@ -22,6 +23,7 @@ _READERS: tuple[Reader, ...] = (
     AtomicTrajectory(),
     AtomicState(),
     AtomicAside(),
+    Canonical(),
     VectorReader(),
     StreetViewReader(),
     GeoTiffReader(),
