@@ -37,21 +37,9 @@ class FlowReader(Reader):
             "cell_id",
             "the cell or zone, as the zones name it",
             required=True,
-            synonyms=(
-                *(
-                    "cellid",
-                    "cell",
-                    "zoneid",
-                    "zone",
-                    "regionid",
-                    "region",
-                    "gridid",
-                    "grid",
-                    "locationid",
-                    "pulocationid",
-                    "tractid",
-                ),
-                *("tract", "geoid", "boroct2010", "stationid", "station", "areaid", "area", "id"),
+            synonyms=tuple(
+                "cellid cell zoneid zone regionid region gridid grid locationid pulocationid tractid tract "
+                "geoid boroct2010 stationid station areaid area id".split()
             ),
         ),
         FieldSpec("hour", "local hour 0 to 23, in a long table", "integer", synonyms=("hour", "hr", "h", "hourofday", "timeslot")),

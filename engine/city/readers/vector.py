@@ -26,6 +26,10 @@ HIGHEST_M = 1_000.0
 
 _SAMPLE = 200
 _MOSTLY_UNIQUE = 0.9
+_ID_NAMES = tuple(
+    "poiid cellid zoneid locationid venueid placeid regionid region osmid geoid geoid10 geoid20 boroct2010 boroct2020 tractid tract "
+    "zone cell id fid gid uid uuid code objectid".split()
+)
 _KIND_WORDS = {
     "water": "water|river|lake|stream|canal|ocean|sea|bay|reservoir|waterway|wetland",
     "park": "park|garden|forest|wood|grass|meadow|recreation|cemetery|green|leisure|nature",
@@ -44,22 +48,7 @@ class VectorReader(Reader):
         FieldSpec(
             "id",
             "stable id of the place or zone",
-            synonyms=(
-                *(
-                    "poiid",
-                    "cellid",
-                    "zoneid",
-                    "locationid",
-                    "venueid",
-                    "placeid",
-                    "regionid",
-                    "region",
-                    "osmid",
-                    "geoid",
-                    "geoid10",
-                ),
-                *("geoid20", "boroct2010", "boroct2020", "tractid", "tract", "id", "fid", "gid", "uid", "uuid", "code", "objectid"),
-            ),
+            synonyms=_ID_NAMES,
         ),
         FieldSpec(
             "category",

@@ -55,9 +55,8 @@ class WeatherReader(Reader):
             "temperature",
             "mean temperature of the day",
             "number",
-            synonyms=(
-                *("temperature", "tavg", "temp", "meantemperature", "temperaturemean", "avgtemperature", "temperaturec", "tempc"),
-                *("temperaturef", "tempf", "tavgc", "tavgf", "tmean"),
+            synonyms=tuple(
+                "temperature tavg temp meantemperature temperaturemean avgtemperature temperaturec tempc temperaturef tempf tavgc tavgf tmean".split()
             ),
         ),
         FieldSpec(
@@ -76,19 +75,8 @@ class WeatherReader(Reader):
             "precipitation",
             "precipitation of the day",
             "number",
-            synonyms=(
-                *(
-                    "prcp",
-                    "precipitation",
-                    "precipitationmm",
-                    "precipitationin",
-                    "precip",
-                    "precipmm",
-                    "precipin",
-                    "rain",
-                    "rainmm",
-                ),
-                *("rainfall", "rainfallmm", "rr", "prcpmm", "prcpin"),
+            synonyms=tuple(
+                "prcp precipitation precipitationmm precipitationin precip precipmm precipin rain rainmm rainfall rainfallmm rr prcpmm prcpin".split()
             ),
         ),
         FieldSpec(
