@@ -1,0 +1,178 @@
+"""Attention, embeddings, long tail and what-if, over the tiny synthetic city and models trained on it by the smallest settings."""
+
+import json
+
+import pytest
+
+from engine.projection import project_embedding
+from engine.runs import Run, list_runs
+from engine.scenarios.edits import ClosePlace
+from engine.scenarios.scenario import EditStack
+from tests.pages.conftest import assert_healthy, button, words
+
+PAGES = ("attention", "embeddings", "long_tail", "what_if")
+
+
+@pytest.fixture
+def page(trained_home, monkeypatch, open_page):
+    """Opens a page on the trained run."""
+    monkeypatch.setenv("MOBISCOPE_HOME", str(trained_home))
+    run_id = next(run.id for run in list_runs() if run.name == "first")
+    return lambda name, **query: open_page(name, city="aldhaven", run=run_id, **query)
+
+
+def by_label(elements, label: str):
+    return next(element for element in elements if element.label == label)
+
+
+def decks(at) -> list[dict]:
+    return [json.loads(element.proto.json) for element in at.get("deck_gl_json_chart")]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_without_a_city_or_a_run_the_next_step_is_offered(name, city_home, monkeypatch, open_page) -> None:
+    monkeypatch.setenv("MOBISCOPE_HOME", str(city_home))
+    at = open_page(name, city="aldhaven")
+    assert_healthy(at)
+    assert button(at, "Train a model")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_is_drawn_with_an_answer_and_maps_within_the_budget(name, page) -> None:
+    at = page(name)
+    assert_healthy(at)
+    assert at.title[0].value.endswith("?") and len(at.markdown[0].value) > 40
+    assert decks(at)
+    for element in at.get("deck_gl_json_chart"):
+        assert len(element.proto.json) < 2_000_000
+
+
+def test_attention_speaks_of_agreement_and_follows_layer_and_head(page) -> None:
+    at = page("attention")
+    assert "rank correlation" in at.markdown[0].value
+    by_label(at.selectbox, "Layer").set_value("rollout through all layers").run()
+    assert_healthy(at)
+    by_label(at.selectbox, "Layer").set_value(0).run()
+    by_label(at.selectbox, "Head").set_value(1).run()
+    assert_healthy(at)
+
+
+def test_attention_shows_every_view_below(page) -> None:
+    for view in ("Matrix", "Layers and heads", "Visits"):
+        at = page("attention")
+        at.session_state["attention.below"] = view
+        at.run()
+        assert_healthy(at)
+
+
+def test_embeddings_link_picture_and_map(page, trained_home, monkeypatch) -> None:
+    at = page("embeddings")
+    run = Run.open(next(run.id for run in list_runs() if run.name == "first")).load()
+    places = run.data.samples.log.places
+    project_embedding(run.model.embeddings(places)["location"].vectors, "pca")
+    at.session_state["embeddings.method"] = "pca"
+    at.run()
+    assert_healthy(at)
+    assert "Trustworthiness" in words(at)
+    chosen = str(places.ids[3])
+    at.session_state["embeddings.map"] = {"selection": {"indices": {"linked": [0]}, "objects": {"linked": [{"id": chosen}]}}}
+    at.run()
+    assert_healthy(at)
+    assert at.session_state["mobiscope.selection"].primary == chosen
+    assert "Nearest to" in words(at) and "1 location selected" in words(at)
+
+
+@pytest.mark.parametrize("shown", ["text", "place", "colour", "change"])
+def test_the_field_of_a_model_is_drawn(page, shown) -> None:
+    at = page("embeddings")
+    at.session_state["embeddings.below"] = "Field"
+    at.session_state["field.shown"] = shown
+    at.run()
+    assert_healthy(at)
+    assert "Learned range" in words(at)
+    drawn = [layer["id"] for deck in decks(at) for layer in deck["layers"]]
+    assert ("field" in drawn) is (shown != "place")  # no place is chosen yet
+
+
+@pytest.mark.parametrize("colour", ["visits", "decile", "seen", "error", "cluster"])
+def test_every_colouring_is_drawn(page, colour) -> None:
+    at = page("embeddings")
+    by_label(at.selectbox, "Colour").set_value(colour).run()
+    assert_healthy(at)
+
+
+def test_every_slice_is_drawn_and_an_empty_one_says_n_is_zero(page) -> None:
+    at = page("long_tail")
+    for name in ("hidden", "weather", "hour", "explore", "category", "cold_user"):
+        by_label(at.selectbox, "Slice").set_value(name).run()
+        assert_healthy(at)
+
+
+def test_a_group_shows_its_cases_and_only_those(page) -> None:
+    at = page("long_tail")
+    by_label(at.selectbox, "Slice").set_value("explore").run()
+    everything = len(at.dataframe[0].value)
+    at.session_state["mobiscope.long_tail.group"] = ("explore", "explore")
+    at.run()
+    assert_healthy(at)
+    assert 0 < len(at.dataframe[0].value) < everything
+    assert "Cases of explore" in words(at)
+
+
+def test_closing_a_place_moves_probability_and_undo_brings_it_back(page) -> None:
+    at = page("what_if")
+    before = at.dataframe[0].value
+    top = before.iloc[0]
+    run = Run.open(next(run.id for run in list_runs() if run.name == "first")).load()
+    places = run.data.samples.log.places
+    location = next(str(place) for place, name in zip(places.ids, places.names, strict=True) if name == top["name"])
+    at.session_state["mobiscope.what_if.stack"] = ("aldhaven", EditStack((ClosePlace(location_id=location),)))
+    at.run()
+    assert_healthy(at)
+    assert "With 1 edit" in at.markdown[0].value
+    after = at.dataframe[0].value.set_index("name")
+    assert after.loc[top["name"], "after"] == 0 and after.loc[top["name"], "edit"] == "closed"
+    button(at, "Undo").click().run()
+    assert_healthy(at)
+    assert at.dataframe[0].value.equals(before)
+    button(at, "Redo").click().run()
+    assert "With 1 edit" in at.markdown[0].value
+
+
+def test_a_place_is_opened_from_the_form(page) -> None:
+    at = page("what_if")
+    by_label(at.text_input, "Name").set_value("**Bold** <script>")
+    button(at, "Open it").click().run()
+    assert_healthy(at)
+    assert "With 1 edit" in at.markdown[0].value
+    assert "edited" in [layer["id"] for layer in decks(at)[0]["layers"]]
+    assert "**Bold** <script>" not in words(at)
+
+
+@pytest.mark.parametrize("view", ["Ranking", "Substitutes", "Smallest edits", "Metrics"])
+def test_every_view_of_a_what_if_is_drawn(page, view) -> None:
+    at = page("what_if")
+    at.session_state["what_if.below"] = view
+    at.run()
+    assert_healthy(at)
+
+
+def test_metrics_of_a_scenario_without_edits_do_not_change(page) -> None:
+    at = page("what_if")
+    at.session_state["what_if.below"] = "Metrics"
+    at.run()
+    button(at, "Measure").click().run()
+    assert_healthy(at)
+    assert (at.dataframe[0].value["difference"].abs() < 1e-9).all()
+
+
+@pytest.mark.parametrize("kind", ["Place", "Moment", "History", "Mechanism"])
+def test_every_form_is_drawn_for_model_and_baseline(page, kind) -> None:
+    at = page("what_if")
+    at.session_state["what_if.kind"] = kind
+    at.run()
+    assert_healthy(at)
+    by_label(at.selectbox, "Answered by").set_value("popularity").run()
+    assert_healthy(at)
+    if kind == "Mechanism":
+        assert "No mechanism to override" in words(at)
