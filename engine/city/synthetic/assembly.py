@@ -286,7 +286,7 @@ def _boundary(layout: Layout, ground: Ground) -> gpd.GeoDataFrame:
     kinds, labels, levels, geometry = zip(*[row for row in rows if not row[3].is_empty], strict=True)
     drawn = ground.degrees(np.array(geometry), digits=5)
     # Rounding can make a ring touch itself.
-    drawn = np.where(shapely.is_valid(drawn), drawn, shapely.set_precision(drawn, 1e-5))
+    drawn = np.where(shapely.is_valid(drawn), drawn, shapely.buffer(drawn, 0))
     return gpd.GeoDataFrame({"kind": list(kinds), "name": list(labels), "level": list(levels)}, geometry=drawn, crs=WGS84)
 
 

@@ -13,6 +13,7 @@ from engine.city.synthetic.plan import CELL_M
 
 TILE_PX = 64
 _OVERSAMPLING = 2
+INSET_PX = 0.28
 _SUN = (0.55, -0.45)  # metres of shadow per metre of height, east and north
 
 _GROUND = {
@@ -106,8 +107,8 @@ def paint_satellite(layout: Layout, buildings: Buildings, parks: np.ndarray, rng
 def paint_heights(layout: Layout, buildings: Buildings) -> Image.Image:
     """Building heights of the whole city: one grey level per metre, 0 where nothing stands."""
     canvas = _Canvas(layout.plan.extent, "L", 0)
-    # The pen also fills the pixels on the edge; drawing half a pixel inside keeps the built volume.
-    footprints = shapely.buffer(buildings.footprint, -0.5 / canvas.scale, join_style="mitre")
+    # The pen also fills pixels that a building only touches; drawing it a little smaller keeps the built volume.
+    footprints = shapely.buffer(buildings.footprint, -INSET_PX / canvas.scale, join_style="mitre")
     for footprint, height in zip(footprints, buildings.height_m, strict=True):
         canvas.fill(footprint, min(255, round(float(height))))
     side = TILE_PX * layout.plan.cells
