@@ -400,6 +400,36 @@ def delete(run: RunId, as_json: AsJson = False) -> None:
     _print_json({"deleted": run}) if as_json else out.print(escape(f"Deleted {run}."))
 
 
+@app.command()
+def whatif(
+    scenario: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A scenario saved on the What-if page.")],
+    run: Annotated[str, typer.Option("--run", metavar="RUN", help="The run that is asked.")],
+    top: Annotated[int, typer.Option(min=1, max=1000, help="How many places to list.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a scenario's question before and after its edits, with the numbers of the What-if page."""
+    from engine.runs import Run
+    from engine.scenarios.replay import replay
+    from engine.scenarios.scenario import Scenario
+
+    asked = Scenario.from_json(scenario.read_bytes())
+    loaded = Run.open(run).load()
+    comparison = replay(loaded.model, loaded.data.samples, loaded.data.city, asked)
+    shown = comparison.candidates.head(top)
+    if as_json:
+        rows = json.loads(shown.to_json(orient="records"))
+        _print_json({"scenario": asked.name, "digest": asked.digest, "run": run, "moved": comparison.moved, "places": rows})
+        return
+    edits = "; ".join(edit.describe() for edit in asked.edits) or "no edits"
+    out.print(escape(f"{asked.name}: {edits}. {comparison.moved:.1%} of the probability moved."))
+    table = Table("rank before", "rank after", "place", "category", "edit", "before", "after", "change")
+    for row in shown.rename(columns={"name": "place"}).itertuples():
+        ranks = ("-" if math.isnan(rank) else f"{rank:,.0f}" for rank in (row.rank_before, row.rank_after))
+        shares = (f"{row.before:.2%}", f"{row.after:.2%}", f"{row.change:+.2%}")
+        table.add_row(*map(escape, (*ranks, str(row.place), str(row.category), str(row.edit), *shares)))
+    out.print(table)
+
+
 @app.command(hidden=True)
 def work(run: RunId) -> None:
     """Work on a run in this process; what a job does (`python -m engine work RUN`)."""
