@@ -22,7 +22,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Column, Table
 
 import engine
-from engine.errors import IngestError, MobiscopeError
+from engine.errors import IngestError, MobiscopeError, settings_sentence
 
 app = typer.Typer(
     help="A microscope for human-mobility models: bring a city, train a model on it, look inside.",
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=list(arguments), prog_name="mobiscope")
     except (MobiscopeError, ValidationError) as error:
-        sentence = _validation_sentence(error) if isinstance(error, ValidationError) else str(error)
+        sentence = settings_sentence(error) if isinstance(error, ValidationError) else str(error)
         if "--json" in arguments:
             problems = [vars(problem) for problem in error.problems] if isinstance(error, IngestError) else []
             _print_json({"error": sentence} | ({"problems": problems} if problems else {}))
@@ -476,11 +476,6 @@ def _word(value: Any) -> str:
 def _checked_pairs(typed: list[str] | None, option: str) -> list[str]:
     _pairs(typed, option)
     return typed or []
-
-
-def _validation_sentence(error: ValidationError) -> str:
-    parts = [f"{'.'.join(map(str, one['loc'])) or 'value'}: {one['msg']} (found {one['input']!r})" for one in error.errors()]
-    return "These settings do not fit: " + "; ".join(parts) + "."
 
 
 # ---- showing ------------------------------------------------------------------------------------------------------------------

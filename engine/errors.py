@@ -5,6 +5,7 @@ A message says what was found, where, what is needed and what to do. Screens and
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,15 @@ class CityError(MobiscopeError):
 
 class ConfigError(MobiscopeError):
     """A setting is unknown, out of range, or contradicts another."""
+
+
+def settings_sentence(error: Any) -> str:
+    """What a pydantic `ValidationError` found wrong with settings, as one sentence: each field, the complaint, what was given."""
+    parts = [
+        f"`{'.'.join(map(str, one['loc'])) or 'value'}`: {one['msg'][:1].lower()}{one['msg'][1:]} (found {str(one['input'])[:60]!r})"
+        for one in error.errors()
+    ]
+    return f"These settings do not fit. {'; '.join(parts)}."
 
 
 class RequirementError(MobiscopeError):

@@ -7,13 +7,13 @@ from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor, nn
 
 from engine.city.city import City
 from engine.city.samples import Histories, Places, Samples
 from engine.city.splits import Split
-from engine.errors import ConfigError
+from engine.errors import ConfigError, settings_sentence
 from engine.probes import Probe, probes
 
 Task = Literal["next_location", "grid_flow"]
@@ -51,8 +51,8 @@ class ModelConfig(BaseModel):
             raise ConfigError(f"There is no preset `{name}`; choose one of {', '.join(known)}.")
         try:
             return cls.model_validate(known[name].model_dump() | changes)
-        except ValueError as error:
-            raise ConfigError(f"These settings do not fit: {error}") from None
+        except ValidationError as error:
+            raise ConfigError(settings_sentence(error)) from None
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,6 @@ class Prediction:
 
     log_probability: np.ndarray
     normalised: bool = True
-
 
     def open_only(self, places: Places) -> "Prediction":
         """The same answer with closed places taken out and their probability shared out in proportion.

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from pydantic import ValidationError
 
 from engine import store
-from engine.errors import MobiscopeError, RunError
+from engine.errors import MobiscopeError, RunError, settings_sentence
 from engine.runs import jobs, registry
 from engine.runs.folder import RunFolder, read_lines
 from engine.runs.request import RunRequest, RunStatus, RunSummary
@@ -66,9 +67,10 @@ class Run:
         record = self.folder.record()
         try:
             return RunRequest.model_validate(record["request"])
-        except (ValueError, KeyError) as error:
+        except (ValidationError, KeyError) as error:
+            reason = settings_sentence(error) if isinstance(error, ValidationError) else f"It lacks {error}."
             raise RunError(
-                f"Run `{self.id}` was made by Mobiscope {record.get('engine', 'unknown')} and its request cannot be read: {error}"
+                f"Run `{self.id}` was made by Mobiscope {record.get('engine', 'unknown')} and its request cannot be read. {reason}"
             ) from None
 
     @property

@@ -134,6 +134,7 @@ class Checkpoints:
             pointed = (self.folder / "LATEST").read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError):
             pointed = ""
+        pointed = pointed if re.fullmatch(r"step-\d{8,}", pointed) else ""
         # LATEST is the last write of a save: a newer folder without it is whole too, but was never announced.
         order = (
             [name for name in names if name <= pointed] + [name for name in reversed(names) if name > pointed] if pointed else names
