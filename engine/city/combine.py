@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from engine.city.checks import drop_later
 from engine.city.data_card import DataCard, FileCard
@@ -73,7 +75,7 @@ def combine(results: Sequence[ReadResult], time_zone: str | None = None) -> Comb
         visits, source = _drop_unplaced(visits, source, locations, cards, upload.problems)
     _settle_zone(upload, results, time_zone, assumptions, visits)
     if visits is not None and upload.time_zone and not any(problem.fatal for problem in upload.problems):
-        upload.tables["visits"] = _finish_visits(visits, upload.time_zone, assumptions, upload.problems)
+        upload.tables["visits"] = _finish_visits(visits, upload.time_zone, assumptions)
     upload.card = DataCard(files=[card for group in cards for card in group], assumptions=list(dict.fromkeys(assumptions)))
     return upload
 
@@ -105,6 +107,9 @@ def _all_visits(results: Sequence[ReadResult]) -> tuple[pd.DataFrame | None, np.
     if not frames:
         return None, np.zeros(0, np.int64)
     source = np.repeat([index for index, _ in frames], [len(frame) for _, frame in frames])
+    for index, _ in frames:
+        # From here on this is the only reference, so that millions of rows are not held twice.
+        results[index].tables.pop("visits")
     if len(frames) == 1:
         return frames[0][1], source
     columns = list(dict.fromkeys(column for _, frame in frames for column in frame.columns))
@@ -131,14 +136,14 @@ def _all_locations(
 ) -> gpd.GeoDataFrame | None:
     """Locations brought by files come first; what visits say fills their gaps and adds the ones they lack."""
     brought, derived = [], []
-    visited = set(visits["location_id"].cat.categories) if visits is not None else set()
+    visited = set(visits["location_id"].cat.categories.to_numpy(object)) if visits is not None else set()
     for index, result in enumerate(results):
         if "locations" not in result.tables:
             continue
         frame = result.tables["locations"]
         role = result.provenance.get("venues_table", "locations")
-        overlap = len(visited & set(frame["location_id"]))
         if role == "auto":
+            overlap = not visited.isdisjoint(frame["location_id"].to_numpy(object))
             role = "locations" if overlap or (visits is not None and not isinstance(frame, gpd.GeoDataFrame)) else "pois"
             if role == "pois" and visits is not None:
                 found = "No visit refers to the ids of this file; its places were taken as points of interest."
@@ -158,7 +163,7 @@ def _all_locations(
     frames = []
     for index, frame in brought:
         frames.append(frame)
-        unvisited = len(set(frame["location_id"]) - visited) if visited else 0
+        unvisited = len(set(frame["location_id"].to_numpy(object)) - visited) if visited else 0
         if unvisited:
             assumptions.append(
                 f"{unvisited:,} locations of `{_file(cards[index])}` are in no visit; they are kept as places one could go."
@@ -241,12 +246,11 @@ def _drop_unplaced(
     problems: list[Problem],
 ) -> tuple[pd.DataFrame, np.ndarray]:
     ids = visits["location_id"].cat
-    known = set(locations["location_id"]) if locations is not None else set()
-    placed = (
-        np.array([category in known for category in ids.categories], bool)[ids.codes.to_numpy()]
-        if len(visits)
-        else np.zeros(0, bool)
-    )
+    known = np.zeros(len(ids.categories), bool)
+    if locations is not None:
+        # pandas would go through lists of Python text here.
+        known = pc.is_in(pa.array(ids.categories), value_set=pa.array(locations["location_id"])).to_numpy(zero_copy_only=False)
+    placed = known[ids.codes.to_numpy()]
     if placed.all():
         return visits, source
     for index in np.unique(source[~placed]):
@@ -304,7 +308,7 @@ def _settle_zone(
         assumptions.append(f"Local times are shown in {guess.name}, guessed from the coordinates ({near}){unsure}.")
 
 
-def _finish_visits(visits: pd.DataFrame, time_zone: str, assumptions: list[str], problems: list[Problem]) -> pd.DataFrame:
+def _finish_visits(visits: pd.DataFrame, time_zone: str, assumptions: list[str]) -> pd.DataFrame:
     """UTC times, rows by user and time (ties in file order), ids as text."""
     columns: dict[str, Any] = {}
     local = visits[IS_LOCAL_TIME].to_numpy(bool) if IS_LOCAL_TIME in visits else np.zeros(len(visits), bool)
@@ -325,8 +329,18 @@ def _finish_visits(visits: pd.DataFrame, time_zone: str, assumptions: list[str],
         if column in columns:
             frame[column] = columns[column].iloc[order].reset_index(drop=True)
         elif column in visits:
-            frame[column] = visits[column].iloc[order].astype("str").reset_index(drop=True)
+            frame[column] = _plain_text(visits[column], order)
     return pd.DataFrame(frame)
+
+
+def _plain_text(values: pd.Series, order: np.ndarray) -> pd.Series:
+    """Categories as text in the given order, without a detour over Python objects."""
+    if not isinstance(values.dtype, pd.CategoricalDtype):
+        return values.iloc[order].astype("str").reset_index(drop=True)
+    codes = values.cat.codes.to_numpy()[order]
+    names = pa.array(values.cat.categories).cast(pa.large_string())
+    text = names.take(pa.array(codes, mask=codes < 0))
+    return pa.table({"text": text}).to_pandas()["text"]
 
 
 def _to_utc(values: pd.Series, local: np.ndarray, time_zone: str, name: str, assumptions: list[str]) -> pd.Series:
