@@ -33,7 +33,7 @@ from engine.layers.history_encoder import HistoryEncoder, keep_latest
 from engine.layers.location_encoder import LocationEncoder, TextAlignment
 from engine.layers.position import GridPositions
 from engine.layers.visit_memory import KnownPlaces, Memory, ReturnMixture, recall_places
-from engine.models.base import Data, Embedding, Missing, MobilityModel, ModelConfig, Prediction, Report, Stage, Warned
+from engine.models.base import Data, Effect, Embedding, Missing, MobilityModel, ModelConfig, Prediction, Report, Stage, Warned
 from engine.models.calliper_config import CaLLiPerConfig
 from engine.models.calliper_places import PlaceIndex, PlaceView, samples_of
 from engine.probes import Probe
@@ -285,7 +285,9 @@ class CaLLiPer(MobilityModel):
         last = np.zeros(len(histories), np.int64)
         last[has_visits] = histories.location[histories.last[has_visits]]
         here, where = np.unique(last, return_inverse=True)
-        apart = torch.cdist(view.metres[torch.from_numpy(here).to(summary.device)], view.metres[chosen])
+        # By matrix products, distances of a few metres would drown in the rounding of squared coordinates.
+        near = view.metres[torch.from_numpy(here).to(summary.device)]
+        apart = torch.cdist(near, view.metres[chosen], compute_mode="donot_use_mm_for_euclid_dist")
         basis = torch.stack(
             [torch.log1p(apart / 100), torch.log1p(apart / 2000), torch.exp(-apart / 300)]
         )  # (scale, place, candidate)
@@ -394,7 +396,7 @@ class CaLLiPer(MobilityModel):
             logits = logits.masked_fill(~view.is_rankable(self.config.location_source), -torch.inf)
         head = self.head_probability(logits.softmax(1))
         if not self.config.history_mixture:
-            return head.log()
+            return (head / head.sum(1, keepdim=True) if self.head_probability.is_overridden else head).log()
         assert keys is not None
         known = self._known_places(histories, view)
         log_return, log_gate, log_rest = self.mixture(summary, keys, known)
@@ -402,7 +404,43 @@ class CaLLiPer(MobilityModel):
         returns = torch.zeros_like(head)
         returns[sample, place] = log_return.exp()
         returns = self.return_probability(returns)
-        return (log_gate.exp()[:, None] * returns + log_rest.exp()[:, None] * head).log()
+        mixed = log_gate.exp()[:, None] * returns + log_rest.exp()[:, None] * head
+        if self.head_probability.is_overridden or self.return_probability.is_overridden:
+            mixed = mixed / mixed.sum(1, keepdim=True).clamp_min(1e-30)
+        return mixed.log()
+
+    def effects(self) -> dict[str, Effect]:
+        """What edits of places need under these settings; edits of the query need a forward pass."""
+        c = self.config
+        found = {
+            "add_place": Effect("forward", "The new place is encoded from its coordinates and ranked with the others."),
+            "move_place": Effect("forward", "The place is encoded again at its new position."),
+            "retag_place": Effect("forward", "The place's new text is an input of the sequence model."),
+        }
+        if c.head == "closed":
+            found["add_place"] = Effect(
+                "nothing", "The closed head is a fixed list of places; train with the inductive head to rank new ones."
+            )
+        elif c.location_source != "calliper":
+            found["add_place"] = Effect(
+                "nothing", "Places have vectors from a table here; train with location vectors from coordinates."
+            )
+        if c.location_source != "calliper":
+            measured = c.distance_term or c.history_mixture
+            found["move_place"] = (
+                Effect("forward", "Only distances change; the vector of a place does not depend on where it lies.")
+                if measured
+                else Effect("nothing", "Places have vectors from a table here, wherever they lie.")
+            )
+        if not c.place_text:
+            found["retag_place"] = (
+                Effect("re-fit", "Texts shape the location encoder while it is pre-trained; train again to see the new one.")
+                if c.location_source == "calliper"
+                else Effect("nothing", "This model reads no texts.")
+            )
+        if not c.user_vector and not (c.history_mixture and c.memory_visits):
+            found["change_user"] = Effect("nothing", "This model does not know who asks.")
+        return found
 
     # ---- what pages ask for ---------------------------------------------------------------------------------------------
 

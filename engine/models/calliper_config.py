@@ -71,7 +71,7 @@ class CaLLiPerConfig(ModelConfig):
         True, title="Residual per place", description="A trained correction for each place seen in training."
     )
     residual_dropout: float = Field(
-        0.15,
+        0.5,
         ge=0,
         lt=1,
         title="Residual dropout",
@@ -84,7 +84,7 @@ class CaLLiPerConfig(ModelConfig):
     )
     user_vector: bool = Field(True, title="User vectors", description="A trained vector per user; unknown users share one.")
     user_dropout: float = Field(
-        0.1, ge=0, lt=1, title="User dropout", description="Share of samples whose user is taken as unknown."
+        0.3, ge=0, lt=1, title="User dropout", description="Share of samples whose user is taken as unknown."
     )
 
     head: Literal["inductive", "closed"] = Field(
@@ -102,14 +102,20 @@ class CaLLiPerConfig(ModelConfig):
         description="Latest training visits of a user that the mixture remembers; 0: the window only.",
     )
 
-    epochs: int = Field(40, ge=1, le=1000, title="Epochs", description="At most; stops early.")
-    batch: int = Field(256, ge=2, le=8192, title="Batch", description="Samples per step.")
+    epochs: int = Field(6, ge=1, le=1000, title="Epochs", description="At most; stops early.")
+    batch: int = Field(
+        256,
+        ge=2,
+        le=8192,
+        title="Batch",
+        description="Samples per step, at most; a small city takes smaller ones, for some 50 steps an epoch.",
+    )
     learning_rate: float = Field(2e-3, gt=0, le=0.1, title="Learning rate", description="Peak rate of the sequence model.")
     weight_decay: float = Field(0.01, ge=0, le=1, title="Weight decay", description="On matrices only.")
     warm_up_epochs: float = Field(1.0, ge=0, le=100, title="Warm-up", description="Epochs until the peak rate.")
     decay: Literal["constant", "linear", "cosine"] = Field("linear", title="Decay", description="What the rate does after warm-up.")
-    patience: int = Field(3, ge=1, le=100, title="Patience", description="Epochs without improvement that are tolerated.")
-    restarts: int = Field(1, ge=0, le=10, title="Restarts", description="Returns to the best weights at a tenth of the rate.")
+    patience: int = Field(2, ge=1, le=100, title="Patience", description="Epochs without improvement that are tolerated.")
+    restarts: int = Field(0, ge=0, le=10, title="Restarts", description="Returns to the best weights at a tenth of the rate.")
     candidates: int = Field(
         20_000, ge=64, le=1_000_000, title="Candidates", description="Places scored per training step; a larger city is sampled."
     )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _BLOCK_METRES = 2_000.0
 _VALIDATION_SHARE = 0.1
+_STEPS_OF_A_SMALL_CITY = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,7 +182,7 @@ def sequence_stage(model: "CaLLiPer", samples: Samples) -> Stage:
     """Next-location training on the frozen location vectors."""
     training, validation = samples.of_part("train"), samples.of_part("valid")
     config = model.config
-    size = min(config.batch, max(len(training), 1))
+    size = min(config.batch, max(len(training) // _STEPS_OF_A_SMALL_CITY, 16), max(len(training), 1))
     steps = max(len(training) // size, 1)
 
     def batches(epoch: int, generator: np.random.Generator) -> Iterator[SequenceBatch]:

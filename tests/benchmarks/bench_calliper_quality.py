@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from safetensors.torch import save_file
 
 from engine.city.samples import VisitLog, build_samples
 from engine.city.splits import Split
@@ -108,6 +109,7 @@ def main() -> int:
     asked.add_argument("--hidden-list", type=int, choices=[0, 1, 2])
     asked.add_argument("--variant", nargs="+", action="append", metavar=("NAME", "FIELD=VALUE"))
     asked.add_argument("--out", type=Path)
+    asked.add_argument("--no-baselines", action="store_true", help="only the model")
     asked.add_argument("--threads", type=int, default=torch.get_num_threads())
     given = asked.parse_args()
     torch.set_num_threads(given.threads)
@@ -134,7 +136,13 @@ def main() -> int:
                     f"  {'FIRED' if warned.fired else 'passed'} {warned.name}: {warned.value:.3f} (threshold {warned.threshold:.3f})"
                 )
             predictors.append(Named(f"{name}-{seed}", f"{name}, seed {seed}", model))
-    predictors += fit_baselines(data.samples.log)
+            if given.out:
+                given.out.mkdir(parents=True, exist_ok=True)
+                save_file(
+                    {key: value.contiguous() for key, value in model.state_dict().items()}, given.out / f"{name}-{seed}.safetensors"
+                )
+    if not given.no_baselines:
+        predictors += fit_baselines(data.samples.log)
     slices = ("hidden",) if given.hidden_list is not None else ("explore", "new_in_history", "new_as_target")
     evaluation = evaluate(predictors, test, data.city, slices=slices)
     print("\nStrict scoring, 95 % intervals over users:\n")
@@ -142,9 +150,10 @@ def main() -> int:
     for name in variants(given.variant):
         print(over_seeds(evaluation, name, given.seeds))
     if given.out:
-        given.out.mkdir(parents=True, exist_ok=True)
         evaluation.predictions.to_parquet(given.out / "predictions.parquet")
         evaluation.metrics.to_parquet(given.out / "metrics.parquet")
+    if given.no_baselines:
+        return 0
     first = f"{next(iter(variants(given.variant)))}-{given.seeds[0]}"
     missed = []
     for metric in SHOWN:

@@ -15,7 +15,7 @@ from engine.models.baselines import fit_baselines
 from engine.models.calliper import CaLLiPer
 from engine.models.calliper_config import CaLLiPerConfig
 from engine.models.calliper_training import labelled_points, validation_metrics
-from engine.probes import watch
+from engine.probes import override, watch
 
 
 @pytest.fixture(scope="module")
@@ -295,3 +295,40 @@ def test_detectors_name_a_collapsed_encoder(data):
         model.location_encoder.leave.weight[0].fill_(1.0)
     fired = {warned.name for warned in model.diagnose(data) if warned.fired}
     assert {"collapse", "few dimensions in use"} <= fired
+
+
+def test_edits_that_cannot_matter_say_so(data):
+    closed = tiny(data, head="closed", place_text=False).effects()
+    assert closed["add_place"].needs == "nothing" and "inductive head" in closed["add_place"].sentence
+    assert closed["retag_place"].needs == "re-fit"
+    table = tiny(
+        data, location_source="table", place_text=False, distance_term=False, history_mixture=False, user_vector=False
+    ).effects()
+    assert {kind for kind, effect in table.items() if effect.needs == "nothing"} == {
+        "add_place",
+        "move_place",
+        "retag_place",
+        "change_user",
+    }
+    assert {effect.needs for effect in tiny(data).effects().values()} == {"forward"}
+
+
+def test_an_overridden_mechanism_still_gives_probabilities(trained, data):
+    histories = data.samples.of_part("test").histories(slice(0, 8))
+    changes = {
+        "mixture.gate": lambda gate: torch.ones_like(gate),
+        "head_probability": lambda probability: 3 * probability,
+        "history.encoder.layers.0.attention": lambda weights: (weights > 0) / (weights > 0).sum(-1, keepdim=True).clamp_min(1),
+    }
+    before = trained.predict(histories).log_probability
+    for probe, change in changes.items():
+        with override(trained, {probe: change}):
+            after = trained.predict(histories).log_probability
+        np.testing.assert_allclose(np.exp(after.astype(float)).sum(1), 1, atol=1e-4, err_msg=probe)
+        assert not np.allclose(after, before), probe
+    with override(trained, {"mixture.gate": lambda gate: torch.ones_like(gate)}):
+        only_returns = np.exp(trained.predict(histories).log_probability)
+    known = trained._known_places(histories, trained.view(histories.places))
+    stranger = np.ones(only_returns.shape, bool)
+    stranger[known.sample, known.place] = False
+    assert only_returns[stranger].max() < 1e-5, "with the gate open, only places the person knows are answered"
