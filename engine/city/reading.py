@@ -303,10 +303,7 @@ def _read_guarded(reader: Reader, sniffed: SniffedFile, choices: IngestChoices, 
         mapping = {
             key: column
             for key, column in chosen.mapping.items()
-            if (own and key in own.mapping)
-            or not common
-            or (key in fields and column in columns)
-            or len(choices.files) == 0
+            if (own and key in own.mapping) or not common or (key in fields and column in columns) or len(choices.files) == 0
         }
         options = {key: value for key, value in chosen.options.items() if key not in unknown}
         return reader.read(sniffed, chosen.model_copy(update={"mapping": mapping, "options": options}), context)

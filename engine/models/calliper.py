@@ -14,7 +14,10 @@ Where we differ, and why:
 - The published head is a closed list, so an unseen place can never be answered. The inductive head scores any place from its
   coordinates (and text), so a new one takes part at once. UNK is no class.
 - Preset `recommended` adds, each behind its own switch: a trained residual per known place, the place's text as an input, gaps in
-  time, distance and popularity terms in the head, and a mixture with the places the person knows (`layers/visit_memory.py`).
+  time, distance, popularity and affinity terms in the head (`layers/affinity.py`), and a mixture with the places the person knows
+  (`layers/visit_memory.py`).
+- A closed place's probability goes mostly to places that can stand in for it (`layers/substitution.py`), an assumption one can switch
+  off; the paper closes nothing.
 - The frozen encoder stays in evaluation mode downstream; the released code leaves its dropout on.
 """
 
@@ -29,9 +32,11 @@ from torch import Tensor, nn
 from engine.city.city import City
 from engine.city.samples import Histories, Places
 from engine.errors import ConfigError, RequirementError
+from engine.layers.affinity import PersonalAffinity
 from engine.layers.history_encoder import HistoryEncoder, keep_latest
 from engine.layers.location_encoder import LocationEncoder, TextAlignment
 from engine.layers.position import GridPositions
+from engine.layers.substitution import category_likeness, pass_on
 from engine.layers.visit_memory import KnownPlaces, Memory, ReturnMixture, recall_places
 from engine.models.base import Data, Effect, Embedding, Missing, MobilityModel, ModelConfig, Prediction, Report, Stage, Warned
 from engine.models.calliper_config import CaLLiPerConfig
@@ -99,6 +104,7 @@ class CaLLiPer(MobilityModel):
             self.ask = nn.Linear(width, width)
             self.popularity_weight = nn.Parameter(torch.tensor(1.0)) if c.popularity_term else None
             self.nearness = nn.Linear(width, 3) if c.distance_term else None
+            self.affinity = PersonalAffinity(width, 32, c.dropout) if c.affinity_term else None
         if c.history_mixture:
             self.mixture = ReturnMixture(width, 64, c.dropout)
         self.place_emb = Probe("embedding", ("location", "feature"), "The vector of each place as the sequence model reads it.")
@@ -180,7 +186,7 @@ class CaLLiPer(MobilityModel):
     def _initialise(self) -> None:
         published = not self.config.adapter
         for name, parameter in self.named_parameters():
-            if name.startswith(("location_encoder", "alignment", "mixture")) or parameter.dim() < 2:
+            if name.startswith(("location_encoder", "alignment", "mixture", "affinity")) or parameter.dim() < 2:
                 continue
             nn.init.xavier_uniform_(parameter)
             if not published and ("time." in name or name.startswith(("user.", "table."))):
@@ -195,6 +201,8 @@ class CaLLiPer(MobilityModel):
                 self.residual.weight[0].zero_()
         if self.config.head == "inductive" and self.nearness is not None:
             nn.init.zeros_(self.nearness.weight)
+        if self.config.head == "inductive" and self.affinity is not None:
+            self.affinity.initialise()
 
     def artefacts(self) -> dict[str, Any]:
         """Vocabularies, CRS and origin, text encoder and its fingerprint."""
@@ -264,7 +272,15 @@ class CaLLiPer(MobilityModel):
         hidden = self.narrow(self.dropout(F.relu(self.widen(summary))))
         return self.summary(self.head_norm(summary + self.dropout(hidden)))
 
-    def _head_logits(self, summary: Tensor, keys: Tensor | None, view: PlaceView, histories: Histories, chosen: Tensor) -> Tensor:
+    def _head_logits(
+        self,
+        summary: Tensor,
+        keys: Tensor | None,
+        view: PlaceView,
+        histories: Histories,
+        known: KnownPlaces | None,
+        chosen: Tensor,
+    ) -> Tensor:
         """(sample, candidate) scores of the chosen places by the head."""
         if self.config.head == "closed":
             logits = self.classify(summary)  # (sample, known place)
@@ -276,7 +292,15 @@ class CaLLiPer(MobilityModel):
             logits = logits + self.popularity_weight * view.log_popularity[chosen]
         if self.nearness is not None:
             logits = logits + self._nearness_logits(summary, view, histories, chosen)
+        if self.affinity is not None:
+            assert known is not None
+            vectors = view.category_vectors(self.text_vectors)
+            logits = logits + self.affinity(summary, known, view.metres, view.category, vectors, chosen)
         return logits
+
+    @property
+    def _has_affinity(self) -> bool:
+        return self.config.head == "inductive" and self.config.affinity_term
 
     def _nearness_logits(self, summary: Tensor, view: PlaceView, histories: Histories, chosen: Tensor) -> Tensor:
         """(sample, candidate): how much nearer places gain, at three scales weighed by the history."""
@@ -298,7 +322,9 @@ class CaLLiPer(MobilityModel):
             logits = logits + sign * weight[:, scale, None] * basis[scale][rows]
         return logits
 
-    def _known_places(self, histories: Histories, view: PlaceView) -> KnownPlaces:
+    def _known_places(self, histories: Histories, view: PlaceView) -> KnownPlaces | None:
+        if not (self.config.history_mixture or self._has_affinity):
+            return None
         place = view.row_of_code(self.memory_place.cpu().numpy())
         memory = Memory(
             self.memory_start.cpu().numpy(), place, self.memory_minute.cpu().numpy(), self.memory_weekday.cpu().numpy(),
@@ -335,15 +361,15 @@ class CaLLiPer(MobilityModel):
         assert histories.target is not None
         target = histories.target.astype(np.int64)
         chosen, correction, column = self._choose_candidates(view, target, generator)
-        logits = self._head_logits(summary, keys, view, histories, chosen) + correction
+        known = self._known_places(histories, view)
+        logits = self._head_logits(summary, keys, view, histories, known, chosen) + correction
         at = torch.from_numpy(column).to(summary.device)
         answered = at >= 0
         log_head = logits.log_softmax(1).gather(1, at.clamp_min(0)[:, None])[:, 0]
         log_head = torch.where(answered, log_head, -torch.inf)
         if not self.config.history_mixture:
             return -log_head, answered
-        assert keys is not None
-        known = self._known_places(histories, view)
+        assert keys is not None and known is not None
         log_return, log_gate, log_rest = self.mixture(summary, keys, known)
         found = torch.from_numpy(known.find(target, len(view.places))).to(summary.device)
         log_known = torch.where(found >= 0, log_return[found.clamp_min(0)] if len(log_return) else log_gate, torch.tensor(-1e4))
@@ -375,14 +401,31 @@ class CaLLiPer(MobilityModel):
 
     @torch.no_grad()
     def predict(self, histories: Histories) -> Prediction:
-        """Log probability of every place; -inf where the model cannot answer one."""
+        """Log probability of every place; -inf where the model cannot answer one, or where a place is closed."""
         was_training = self.training
         self.eval()
         try:
             scores = self._log_probability(histories).to("cpu", torch.float32).numpy()
         finally:
             self.train(was_training)
+        if self.config.substitution == "similar" and histories.places.closed.any():
+            scores = self._pass_on_closed(scores, histories.places)
         return Prediction(scores).open_only(histories.places)
+
+    def _pass_on_closed(self, scores: np.ndarray, places: Places) -> np.ndarray:
+        view = self.view(places)
+        vectors = view.category_vectors(self.text_vectors).cpu().numpy()
+        passed = pass_on(
+            np.exp(scores.astype(np.float64)),
+            places.closed,
+            places.category,
+            category_likeness(vectors, len(places.category_names)),
+            view.metres_array,
+            self.config.substitution_reach,
+            self.config.substitution_share,
+        )
+        with np.errstate(divide="ignore"):
+            return np.log(passed).astype(np.float32)
 
     def _log_probability(self, histories: Histories) -> Tensor:
         histories = keep_latest(histories, self.config.longest_history)
@@ -391,14 +434,14 @@ class CaLLiPer(MobilityModel):
         keys = self.key_norm(self.key(vectors)) if hasattr(self, "key") else None
         summary = self._summarise(histories, vectors)
         every = torch.arange(len(view.places), device=summary.device)
-        logits = self._head_logits(summary, keys, view, histories, every)
+        known = self._known_places(histories, view)
+        logits = self._head_logits(summary, keys, view, histories, known, every)
         if self.config.location_source != "calliper":
             logits = logits.masked_fill(~view.is_rankable(self.config.location_source), -torch.inf)
         head = self.head_probability(logits.softmax(1))
         if not self.config.history_mixture:
             return (head / head.sum(1, keepdim=True) if self.head_probability.is_overridden else head).log()
-        assert keys is not None
-        known = self._known_places(histories, view)
+        assert keys is not None and known is not None
         log_return, log_gate, log_rest = self.mixture(summary, keys, known)
         sample, place = torch.from_numpy(known.sample).to(summary.device), torch.from_numpy(known.place).to(summary.device)
         returns = torch.zeros_like(head)
@@ -416,6 +459,13 @@ class CaLLiPer(MobilityModel):
             "add_place": Effect("forward", "The new place is encoded from its coordinates and ranked with the others."),
             "move_place": Effect("forward", "The place is encoded again at its new position."),
             "retag_place": Effect("forward", "The place's new text is an input of the sequence model."),
+            "close_place": Effect(
+                "forward",
+                f"{c.substitution_share:.0%} of its probability stays with places of its kind or near it ({c.substitution_reach:.0f} m), "
+                "by their own probability; the rest goes to all. Records show no closings: this is assumed, not learned."
+                if c.substitution == "similar"
+                else "Its probability passes to all other places in proportion to their own, alike or not: an assumption, not learned.",
+            ),
         }
         if c.head == "closed":
             found["add_place"] = Effect(
@@ -426,19 +476,21 @@ class CaLLiPer(MobilityModel):
                 "nothing", "Places have vectors from a table here; train with location vectors from coordinates."
             )
         if c.location_source != "calliper":
-            measured = c.distance_term or c.history_mixture
+            measured = c.distance_term or c.history_mixture or self._has_affinity
             found["move_place"] = (
                 Effect("forward", "Only distances change; the vector of a place does not depend on where it lies.")
                 if measured
                 else Effect("nothing", "Places have vectors from a table here, wherever they lie.")
             )
-        if not c.place_text:
+        if self._has_affinity and not c.place_text:
+            found["retag_place"] = Effect("forward", "The kinds of places a person goes to are counted by category.")
+        elif not c.place_text:
             found["retag_place"] = (
                 Effect("re-fit", "Texts shape the location encoder while it is pre-trained; train again to see the new one.")
                 if c.location_source == "calliper"
                 else Effect("nothing", "This model reads no texts.")
             )
-        if not c.user_vector and not (c.history_mixture and c.memory_visits):
+        if not c.user_vector and not ((c.history_mixture or self._has_affinity) and c.memory_visits):
             found["change_user"] = Effect("nothing", "This model does not know who asks.")
         return found
 

@@ -1,7 +1,7 @@
 """What CaLLiPer remembers of its training city's places, and how it sees the places of any city."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -16,6 +16,8 @@ from engine.encoders.text import TextEncoder, text_encoder
 from engine.errors import ConfigError
 from engine.models.base import Data, Report
 from engine.models.calliper_config import CaLLiPerConfig
+
+_FEWEST_OF_A_KIND = 3
 
 
 def samples_of(data: Data) -> Samples:
@@ -52,8 +54,10 @@ class PlaceView:
         metres: (location, 2) float32, centred metres.
         text: (location,) int64 row in the text table (training texts, then `new_texts`).
         new_texts: (text, dimension) vectors of texts that training did not know, or None.
-        log_popularity: (location,) log(1 + training visits); the median for places nobody visited in training.
+        log_popularity: (location,) log(1 + training visits); for places nobody visited in training the median of their category
+            (where training holds at least `_FEWEST_OF_A_KIND` of it, and the settings say so), else of all places.
         matrix_row: (location,) int64 row of a precomputed matrix; 0 where it has none.
+        category: (location,) int64 index into the categories of `places`.
     """
 
     places: Places
@@ -64,6 +68,20 @@ class PlaceView:
     new_texts: Tensor | None
     log_popularity: Tensor
     matrix_row: Tensor
+    category: Tensor
+    _category_vectors: Tensor | None = field(default=None, init=False, repr=False)
+
+    def category_vectors(self, text_vectors: Tensor) -> Tensor:
+        """(category, dimension) the mean text vector of each category's places; (category, 0) where the model reads no text."""
+        count = len(self.places.category_names)
+        if not len(self.text) or not text_vectors.shape[1]:
+            return text_vectors.new_zeros(count, 0)
+        if self._category_vectors is None:
+            texts = text_vectors if self.new_texts is None else torch.cat([text_vectors, self.new_texts])
+            total = texts.new_zeros(count, texts.shape[1]).index_add(0, self.category, texts[self.text])
+            places = torch.bincount(self.category, minlength=count)[:, None]
+            self._category_vectors = total / places.clamp_min(1)
+        return self._category_vectors
 
     @cached_property
     def is_seen(self) -> np.ndarray:
@@ -103,6 +121,8 @@ class PlaceIndex:
 
     Attributes:
         ids: Training places, in the order of their codes.
+        kinds: Category of every training place.
+        impute_by_kind: Whether the popularity of a place nobody visited is taken from its category.
         metric_crs: CRS of centred metres.
         origin: (2,) metres that are subtracted.
         unit: Unit of the position code.
@@ -115,6 +135,8 @@ class PlaceIndex:
     """
 
     ids: list[str]
+    kinds: list[str]
+    impute_by_kind: bool
     metric_crs: str
     origin: tuple[float, float]
     unit: Literal["metre", "degree"]
@@ -148,6 +170,8 @@ class PlaceIndex:
             matrix, matrix_ids = _read_matrix(Path(config.location_matrix).expanduser())
         index = cls(
             ids=[str(location) for location in places.ids[seen]],
+            kinds=[places.category_names[category] for category in places.category[seen]],
+            impute_by_kind=config.popularity_by_category,
             metric_crs=places.metric_crs,
             origin=(float(places.x[seen].mean()), float(places.y[seen].mean())),
             unit=config.coordinate_unit,
@@ -222,7 +246,8 @@ class PlaceIndex:
         texts = place_texts(places, self.use_names) if self.encoder_source else []
         unknown = sorted(set(texts) - self._text.keys())
         rows = self._text | {text: len(self.texts) + row for row, text in enumerate(unknown)}
-        own = np.concatenate([[np.median(popularity) if len(popularity) else 0.0], popularity]).astype(np.float32)
+        known = np.concatenate([[0.0], popularity])[code]
+        log_popularity = np.where(code > 0, known, self._imputed_popularity(places, popularity)).astype(np.float32)
         in_matrix = {location: row + 1 for row, location in enumerate(self.matrix_ids)}
         degrees = np.stack([places.longitude, places.latitude], axis=1)
 
@@ -236,9 +261,24 @@ class PlaceIndex:
             metres=tensor(metres.astype(np.float32)),
             text=tensor(np.array([rows[text] for text in texts], np.int64)),
             new_texts=tensor(self.encode(unknown)) if unknown else None,
-            log_popularity=tensor(own[code]),
+            log_popularity=tensor(log_popularity),
             matrix_row=tensor(np.array([in_matrix.get(str(location), 0) for location in places.ids], np.int64)),
+            category=tensor(places.category.astype(np.int64)),
         )
+
+    def _imputed_popularity(self, places: Places, popularity: np.ndarray) -> np.ndarray:
+        """(location,) what a place nobody visited in training is expected to draw."""
+        usual = float(np.median(popularity)) if len(popularity) else 0.0
+        if not self.impute_by_kind:
+            return np.full(len(places), usual)
+        of_kind: dict[str, list[float]] = {}
+        for kind, value in zip(self.kinds, popularity, strict=True):
+            of_kind.setdefault(kind, []).append(float(value))
+        typical = [
+            float(np.median(of_kind[name])) if len(of_kind.get(name, ())) >= _FEWEST_OF_A_KIND else usual
+            for name in places.category_names
+        ]
+        return np.array(typical)[places.category]
 
     def user_rows(self, histories: Histories, users: list[str]) -> np.ndarray:
         """(sample,) int64 row of each sample's user in the training vocabulary, -1 for users nobody knows."""

@@ -89,6 +89,8 @@ def test_the_vocabulary_holds_training_places_only_and_no_stand_in_for_the_rest(
         {"coordinate_unit": "degree", "smallest_radius": 0.01, "largest_radius": 10.0, "contrastive_parity": True},
         {"adapter": False, "place_text": False},
         {"candidates": 64},
+        {"affinity_term": False, "popularity_by_category": False},
+        {"history_mixture": False, "place_text": False},
         {"use_names": True, "pretrain_on": "locations and pois"},
     ],
 )
@@ -302,8 +304,9 @@ def test_edits_that_cannot_matter_say_so(data):
     assert closed["add_place"].needs == "nothing" and "inductive head" in closed["add_place"].sentence
     assert closed["retag_place"].needs == "re-fit"
     table = tiny(
-        data, location_source="table", place_text=False, distance_term=False, history_mixture=False, user_vector=False
-    ).effects()
+        data, location_source="table", place_text=False, distance_term=False, history_mixture=False, user_vector=False,
+        affinity_term=False,
+    ).effects()  # fmt: skip
     assert {kind for kind, effect in table.items() if effect.needs == "nothing"} == {
         "add_place",
         "move_place",
@@ -332,3 +335,57 @@ def test_an_overridden_mechanism_still_gives_probabilities(trained, data):
     stranger = np.ones(only_returns.shape, bool)
     stranger[known.sample, known.place] = False
     assert only_returns[stranger].max() < 1e-5, "with the gate open, only places the person knows are answered"
+
+
+# ---- closing places -----------------------------------------------------------------------------------------------------
+
+
+def closing(histories, *places):
+    closed = histories.places.closed.copy()
+    closed[list(places)] = True
+    return replace(histories, places=replace(histories.places, closed=closed))
+
+
+def test_a_closed_place_hands_most_of_its_probability_to_places_of_its_kind_or_near_it(trained, data):
+    """Four fifths stay with stand-ins, so what the others gain is at most the rest in proportion; nothing open loses."""
+    histories = data.samples.of_part("test").histories(slice(0, 1))
+    places = histories.places
+    before = np.exp(trained.predict(histories).log_probability[0].astype(float))
+    top = int(before.argmax())
+    after = np.exp(trained.predict(closing(histories, top)).log_probability[0].astype(float))
+    assert after[top] == 0 and after.sum() == pytest.approx(1, abs=1e-5)
+    gain = np.delete(after - before, top)
+    assert (gain > -1e-6).all()
+    apart = np.hypot(places.x - places.x[top], places.y - places.y[top])
+    stands_in = np.delete((places.category == places.category[top]) | (apart < 1000), top)
+    assert gain[stands_in].sum() > 0.79 * before[top]
+    strangers = np.delete(before, top)[~stands_in]
+    assert np.allclose(gain[~stands_in] / strangers, gain[~stands_in].sum() / strangers.sum(), rtol=0.05)
+
+
+def test_taking_closed_places_out_again_changes_nothing(trained, data):
+    histories = closing(data.samples.of_part("test").histories(slice(0, 20)), 0, 5, 17)
+    answer = trained.predict(histories)
+    np.testing.assert_allclose(answer.open_only(histories.places).log_probability, answer.log_probability, atol=1e-5)
+
+
+def test_the_proportional_rule_can_be_chosen_and_is_named_as_an_assumption(trained, data):
+    plain = tiny(data, substitution="proportional")
+    plain.load_state_dict(trained.state_dict())
+    histories = data.samples.of_part("test").histories(slice(0, 5))
+    open_, closed = (np.exp(plain.predict(asked).log_probability.astype(float)) for asked in (histories, closing(histories, 3)))
+    ratio = np.delete(closed / open_, 3, axis=1)
+    np.testing.assert_allclose(ratio, np.broadcast_to(1 / (1 - open_[:, 3:4]), ratio.shape), rtol=1e-4)
+    for model in (plain, trained):
+        assert "assum" in model.effects()["close_place"].sentence
+
+
+def test_a_new_place_counts_as_popular_as_its_kind(trained, data):
+    """The popularity of a place nobody visited is the median of its category in training, not of the city."""
+    log = data.samples.log
+    view = trained.view(log.places)
+    hidden = np.flatnonzero(log.hidden)
+    for place in hidden[:10]:
+        alike = log.seen & (log.places.category == log.places.category[place])
+        expected = np.log1p(log.visits_in_training[alike if alike.sum() >= 3 else log.seen])
+        assert view.log_popularity[place] == pytest.approx(np.median(expected), abs=1e-5)
