@@ -127,8 +127,9 @@ def _densities(metres: Tensor, anchor: Tensor, share: Tensor, chosen: Tensor) ->
     apart = torch.cdist(metres[places], metres[chosen], compute_mode="donot_use_mm_for_euclid_dist")
     # Nobody tells places apart that are nearer than their positions are exact.
     apart = (apart.square() + _SMOOTHING_M**2).sqrt() - _SMOOTHING_M
+    itself = places[:, None] == chosen  # a place is not explored because it is known
     found = []
     for reach in REACHES_M:
-        kernel = torch.exp(-apart / reach)[row.reshape(-1)].reshape(*row.shape, -1)  # (sample, anchor, candidate)
+        kernel = torch.exp(-apart / reach).masked_fill(itself, 0.0)[row.reshape(-1)].reshape(*row.shape, -1)  # (sample, anchor, candidate)
         found.append((torch.bmm(share[:, None, :], kernel)[:, 0] + _FLOOR).log())
     return found
