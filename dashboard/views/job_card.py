@@ -49,7 +49,8 @@ def _sidebar_jobs() -> None:
         st.caption("**Jobs**")
     for run in running:
         status = Run.open(run.id).status()
-        st.progress(status.share, text=f"{wording.literal(run.name)} · {one_line(status)}")
+        left = f" · at most {wording.duration(status.eta_s)} left" if status.eta_s is not None else f" · {STATES[status.state]}"
+        st.progress(status.share, text=f"{wording.literal(run.name, limit=40)}{left}")
 
 
 def one_line(status: RunStatus) -> str:

@@ -40,13 +40,14 @@ def draw(runs: list[RunSummary]) -> None:
         on_select="rerun",
         selection_mode="multi-row",
         key="runs.table",
-        height=min(38 + 35 * len(table), 300),
+        height="content" if len(table) <= 7 else 290,
+        placeholder="–",
         column_config={
             "Acc@1": st.column_config.NumberColumn(
-                format="percent", help="Share of test steps whose true place is the first guess."
+                format="%.1f %%", help="Share of test steps whose true place is the first guess."
             ),
-            "best baseline": st.column_config.NumberColumn(format="percent", help="Acc@1 of the best baseline on the same steps."),
-            "MRR": st.column_config.NumberColumn(format="percent", help="Mean of 1/rank of the true place."),
+            "best baseline": st.column_config.NumberColumn(format="%.1f %%", help="Acc@1 of the best baseline on the same steps."),
+            "MRR": st.column_config.NumberColumn(format="%.1f %%", help="Mean of 1/rank of the true place."),
             "n": st.column_config.NumberColumn(format="localized", help="Test steps."),
             "validation": st.column_config.LineChartColumn(help="The watched validation metric by epoch."),
             "made": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm"),
@@ -55,7 +56,8 @@ def draw(runs: list[RunSummary]) -> None:
     picked = [table["id"].iloc[row] for row in state.selection.rows if row < len(table)]
     known = {run.id: run for run in runs}
     if not picked:
-        picked = [run_id for run_id in [session.run()] if run_id in known]
+        done = [run.id for run in runs if run.state == "DONE"]
+        picked = [run_id for run_id in [session.run(), *done] if run_id in known][:1]
     if len(picked) == 2:
         with panels.guarded("comparing two runs"):
             comparison(known[picked[0]], known[picked[1]])
@@ -79,9 +81,9 @@ def listing(runs: list[RunSummary]) -> pd.DataFrame:
                 "model": run.model,
                 "preset": run.preset,
                 "state": STATES[run.state],
-                "Acc@1": found.value if found else None,
-                "best baseline": found.baseline_value if found else None,
-                "MRR": mrr.value if mrr else None,
+                "Acc@1": 100 * found.value if found else None,
+                "best baseline": 100 * found.baseline_value if found else None,
+                "MRR": 100 * mrr.value if mrr else None,
                 "n": found.n if found else None,
                 "validation": cached.validation_curve(run.id),
                 "made": run.created_at,

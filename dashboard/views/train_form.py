@@ -109,7 +109,7 @@ def _split(city: City) -> Split | None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader("What it learns from", anchor=False)
         with st.popover("Change the split", type="tertiary"):
-            return forms.draw(Split(kind=kinds[0]), "train.split", options={"kind": kinds}, visible=5)
+            return forms.draw(Split(kind=kinds[0] if kinds else "chronological"), "train.split", options={"kind": kinds or ["chronological"]}, visible=5)
 
 
 def _preview(slug: str, city: City, split: Split) -> None:
