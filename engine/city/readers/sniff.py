@@ -36,7 +36,7 @@ _MAGIC: tuple[tuple[bytes, FileKind], ...] = (
 _FOREIGN = (
     (archives.BZIP, "a bzip2 archive"), (archives.XZ, "an xz archive"), (archives.ZSTD, "a zstd archive"),
     (archives.SEVEN, "a 7z archive"), (archives.RAR, "a RAR archive"), (b"%PDF", "a PDF"), (b"\xd0\xcf\x11\xe0", "an old Excel or Word file"),
-    (b"\x80\x04\x95", "a Python pickle"),
+    (b"\x00\x00\x27\x0a", "one part of a Shapefile; zip all its parts (.shp, .shx, .dbf, .prj)"), (b"\x80\x04\x95", "a Python pickle"),
     (b"\x80\x05\x95", "a Python pickle"), (b"\x7fELF", "a program"), (b"MZ", "a program"), (b"\x89HDF", "an HDF5 file"),
 )  # fmt: skip
 NUMBER = re.compile(r"^[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?$")
