@@ -1,13 +1,17 @@
 import json
+import struct
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.city.readers import layers
 from engine.city.readers.base import FileChoices, ReadContext
 from engine.city.readers.vector import VectorReader, classify, propose_mapping
 from engine.city.schema import WGS84
@@ -344,6 +348,20 @@ def test_geoparquet_without_a_crs_is_asked(tmp_path):
     assert [problem.code for problem in refused.value.problems] == ["CRS_MISSING"]
 
 
+def test_curved_geometries_are_counted_as_unreadable(tmp_path):
+    frame = gpd.GeoDataFrame({"id": ["a", "b", "c"]}, geometry=[shapely.Point(1, i) for i in (1, 2, 3)], crs=WGS84)
+    frame.to_parquet(tmp_path / "points.parquet")
+    table = pq.read_table(tmp_path / "points.parquet")
+    arc = struct.pack("<BII6d", 1, 8, 3, 0, 0, 1, 1, 2, 0)
+    hidden = struct.pack("<BII", 1, 7, 1) + arc
+    place = table.column_names.index("geometry")
+    values = pa.array([table.column("geometry")[0].as_py(), arc, hidden], table.schema.field("geometry").type)
+    pq.write_table(table.set_column(place, table.schema.field("geometry"), values), tmp_path / "curves.parquet")
+    result = read(READER, tmp_path / "curves.parquet", tmp_path / "scratch")
+    assert result.tables["pois"]["poi_id"].tolist() == ["a"]
+    assert dropped(result) == {"NULL_GEOMETRY": 2}
+
+
 def test_parquet_without_geometry_is_left_to_other_readers_and_a_cut_one_refused(tmp_path):
     plain = tmp_path / "plain.parquet"
     pd.DataFrame({"a": [1]}).to_parquet(plain)
@@ -351,6 +369,35 @@ def test_parquet_without_geometry_is_left_to_other_readers_and_a_cut_one_refused
     whole = parquet_layer(tmp_path, WGS84).read_bytes()
     (tmp_path / "cut.parquet").write_bytes(whole[: len(whole) // 2])
     assert READER.recognise(sniffed(tmp_path / "cut.parquet")) == 0
+
+
+def test_the_proposal_for_a_large_file_looks_only_at_its_beginning(tmp_path, monkeypatch):
+    whole = collection(*(feature(point(1, i / 10), amenity="cafe", name=f"n{i}", id=i) for i in range(1, 400)))
+    records = [{"fclass": "cafe", "coordinates": [1, i / 10], "height": i} for i in range(1, 400)]
+    for content in (whole, records):
+        file = sniffed(write_json(tmp_path / "large", content))
+        expected = READER.propose(file), {column: values[:5] for column, values in READER.samples(file).items()}
+        monkeypatch.setattr(layers, "_SAMPLE_BYTES", 2_000)
+        cut = sniffed(write_json(tmp_path / "large", content))
+        assert (READER.propose(cut), {column: values[:5] for column, values in READER.samples(cut).items()}) == expected
+        assert len(next(iter(READER.samples(cut).values()))) < 60
+        monkeypatch.undo()
+
+
+def test_flipped_bits_in_geoparquet_give_a_result_or_a_worded_refusal(tmp_path):
+    whole = parquet_layer(tmp_path, WGS84).read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        content = bytearray(whole)
+        for place in rng.integers(4, len(content), rng.integers(1, 6)):
+            content[place] ^= 1 << rng.integers(0, 8)
+        (tmp_path / "flipped").write_bytes(content)
+        file = sniffed(tmp_path / "flipped", kind="parquet")
+        READER.recognise(file), READER.propose(file)
+        try:
+            READER.read(file, FileChoices(), ReadContext(tmp_path))
+        except IngestError as error:
+            assert error.problems and all(problem.code and problem.found for problem in error.problems)
 
 
 # ---- anything ------------------------------------------------------------------------------------------------------------
