@@ -5,12 +5,15 @@ from functools import cache
 
 import torch
 
+# The field `torch` below hides the module's name from type checkers.
+TorchDevice, TorchDtype = torch.device, torch.dtype
+
 
 @dataclass(frozen=True)
 class Device:
     """A compute device and what to call it on screen."""
 
-    torch: torch.device
+    torch: TorchDevice
     label: str
 
     @property
@@ -19,7 +22,7 @@ class Device:
         return self.torch.type != "cpu"
 
     @property
-    def autocast_dtype(self) -> "torch.dtype | None":
+    def autocast_dtype(self) -> TorchDtype | None:
         """The dtype for mixed precision: bfloat16 on CUDA, None elsewhere."""
         return torch.bfloat16 if self.torch.type == "cuda" else None
 
