@@ -4,16 +4,14 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
-
-# The field `torch` below hides the module's name from type checkers.
-TorchDevice, TorchDtype = torch.device, torch.dtype
+from torch import dtype
 
 
 @dataclass(frozen=True)
 class Device:
     """A compute device and what to call it on screen."""
 
-    torch: TorchDevice
+    torch: torch.device
     label: str
 
     @property
@@ -22,7 +20,7 @@ class Device:
         return self.torch.type != "cpu"
 
     @property
-    def autocast_dtype(self) -> TorchDtype | None:
+    def autocast_dtype(self) -> dtype | None:
         """The dtype for mixed precision: bfloat16 on CUDA, None elsewhere."""
         return torch.bfloat16 if self.torch.type == "cuda" else None
 
