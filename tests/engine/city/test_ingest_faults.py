@@ -394,6 +394,13 @@ def test_27_more_than_a_hundredth_ragged_is_refused(tmp_path: Path) -> None:
     assert (problem.row, problem.rows) == (12, 1)
 
 
+def test_27_rows_after_a_ragged_one_keep_their_number(tmp_path: Path) -> None:
+    """Row 10 is ragged; the wrong latitude in row 30 is still said to be in row 30."""
+    rows = with_cell(golden_rows(300), 30, "latitude", "95.0")
+    rows[9] = rows[9][:4]
+    assert warnings(read_golden(tmp_path, rows))["COORDINATES_RANGE"].row == 30
+
+
 def test_28_a_quote_that_never_closes_is_refused_with_its_line(tmp_path: Path) -> None:
     problem = fatal(read_golden(tmp_path, with_cell(GOLDEN, 20, "category", '"Bar')))["UNCLOSED_QUOTE"]
     assert "line 21" in problem.found
