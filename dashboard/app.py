@@ -51,6 +51,8 @@ def main() -> None:
         st.title("Mobiscope", anchor=False)
         st.button("Log in", on_click=st.login, type="primary")
         st.stop()
+    st.html(ROOT / "dashboard" / "frame.css")
+    st.logo(str(ROOT / "assets" / f"wordmark-{session.theme()}.svg"), size="large")
     complaints = session.restore()
     page = st.navigation(navigation.pages())
     with st.sidebar, panels.guarded("drawing the sidebar"):

@@ -209,7 +209,7 @@ def followed_run() -> str | None:
 
 
 def slice_name() -> str | None:
-    """The chosen slice as `column=group`, None for all cases."""
+    """The slice looked at, a key of `engine.evaluation.slices.SLICES`; None where none was chosen."""
     chosen: str | None = get("slice", None)
     return chosen
 

@@ -51,7 +51,7 @@ def _answer(cities: list[cached.CityEntry]) -> str:
     return (
         f"{wording.counted(len(cities), 'city', 'cities')} and {wording.counted(len(runs), 'run')} are on this machine; nothing "
         "leaves it. "
-        f"You last looked at {wording.literal(cached.city_entry(session.city() or cities[0].slug).name)}."
+        f"In view: {wording.literal(cached.city_entry(session.city() or cities[0].slug).name)}."
     )
 
 

@@ -11,6 +11,8 @@ from dashboard.figures.bars import metric_bars
 from dashboard.figures.frame import CONFIG
 from dashboard.figures.slice_bars import slice_bars
 from dashboard.views.job_card import STATES
+from dashboard.views.report_button import report_button
+from dashboard.views.versus import versus
 from engine.errors import MobiscopeError
 from engine.runs import Run, RunSummary, delete, rename
 
@@ -102,6 +104,8 @@ def one(run: RunSummary) -> None:
         if st.button("Open", key="runs.open", type="primary", help="Makes it the run of all pages and goes to its predictions."):
             session.set_run(run.id, city=run.city)
             navigation.open_page("next_location" if run.state == "DONE" else "train")
+        if run.state == "DONE":
+            report_button(run.id, "runs.report")
         with st.popover("Rename"):
             name = st.text_input("Name", value=run.name, max_chars=120, key=f"runs.name.{run.id}")
             st.button("Save the name", key="runs.rename", on_click=_act, args=(rename, run.id, name), disabled=not name.strip())
@@ -181,7 +185,16 @@ def _by_slice(run: RunSummary) -> None:
     titles = cached.slice_titles()
     names = [name for name in dict.fromkeys(table["slice"]) if name != "all"]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.selectbox("Slice", names, format_func=lambda key: titles.get(key, (key, ""))[0], key="runs.slice", width=280)
+        linked = session.slice_name()
+        name = st.selectbox(
+            "Slice",
+            names,
+            index=names.index(linked) if linked in names else 0,
+            format_func=lambda key: titles.get(key, (key, ""))[0],
+            key="runs.slice",
+            width=280,
+        )
+        session.set_slice(name)
         metric = st.selectbox("Metric", list(SHOWN), format_func=cached.metric_title, key="runs.slice_metric", width=220)
         found = cached.scores(run.id, metric)
         everyone = list(dict.fromkeys(table["predictor"]))
@@ -318,6 +331,7 @@ def comparison(first: RunSummary, second: RunSummary) -> None:
     with right:
         st.markdown("**Data cards that differ**")
         _differences(flat(_card(first.id)), flat(_card(second.id)), first.name, second.name, "card")
+    versus(first, second)
 
 
 def _card(run_id: str) -> dict[str, Any]:

@@ -42,7 +42,9 @@ def test_the_theme_uses_the_colours_of_the_figures() -> None:
     declared = yaml.safe_load((ROOT / "assets" / "colours.yaml").read_text())
     for index, theme in enumerate(("light", "dark")):
         shown = CONFIG["theme"][theme]
-        assert shown["primaryColor"] == declared["roles"]["prediction"][index]
+        assert shown["linkColor"] == declared["roles"]["prediction"][index]
+        assert shown["textColor"] == declared["figure"]["text"][index]
+        assert shown["backgroundColor"] == declared["figure"]["panel"][index]
         assert shown["chartCategoricalColors"] == declared["categorical"]
         assert shown["chartSequentialColors"] == declared["sequential"]
         steps = colours.ramp(np.linspace(0, 1, 10), declared["diverging"][theme])
