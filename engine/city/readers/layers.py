@@ -209,6 +209,9 @@ def _layer_of_features(file: SniffedFile, content: dict[str, Any], limit: int | 
         features = content.get("features")
     elif kind == "Feature":
         features = [content]
+    elif kind not in _GEOMETRY_TYPES.split("|"):
+        found = f"The JSON is a {str(kind)[:40]!r}, not a FeatureCollection."
+        raise _refuse(file, "JSON", found, "Export it as GeoJSON.")
     else:
         features = [{"type": "Feature", "properties": {}, "geometry": content}]
     if not isinstance(features, list):

@@ -64,6 +64,31 @@ def test_the_guard_put_in_force_first_is_accepted_and_drivers_that_slipped_throu
     assert "['ESRI Shapefile', 'GPKG', 'MEM']" in shown and "GPKG can still be opened" in shown
 
 
+def test_the_guard_stops_what_gdal_alone_would_follow(tmp_path, server):
+    """The attack is real where the guard is absent, and fails where it is present; our own checks before GDAL play no part here."""
+    address, calls = server
+    secret = tmp_path / "private.csv"
+    secret.write_text(f"name,x,y\n{CANARY},1,1\n")
+    for name, source in (("local", secret), ("remote", f"/vsicurl/{address}/private.csv")):
+        (tmp_path / f"{name}.geojson").write_text(
+            f'<OGRVRTDataSource><OGRVRTLayer name="private"><SrcDataSource>{source}</SrcDataSource></OGRVRTLayer></OGRVRTDataSource>'
+        )
+    code = """
+        import sys, pyogrio
+        for path in sys.argv[1:]:
+            try:
+                print(pyogrio.raw.read(path))
+            except Exception as error:
+                print("refused")
+    """
+    paths = [tmp_path / "local.geojson", tmp_path / "remote.geojson"]
+    assert CANARY in run_guarded(code, *paths, unguarded=True)
+    assert calls, "without the guard GDAL calls the address"
+    calls.clear()
+    assert run_guarded(code, *paths).split() == ["refused", "refused"]
+    assert calls == []
+
+
 # ---- item 35 and 36: files that name other files or addresses -------------------------------------------------------------
 
 

@@ -294,6 +294,7 @@ def test_heights_in_feet_impossible_ones_storeys_and_missing_ones(layer):
         ('{"type": "FeatureCollection", "features": []}', "NO_ROWS"),
         ('{"type": "FeatureCollection", "features": ' + "[" * 100_000, "JSON"),
         ('[{"coordinates": [1, 1]}, 7]', "JSON"),
+        ('{"type": "Topology", "objects": {"a": {"type": "Polygon", "arcs": [[0]]}}, "arcs": []}', "JSON"),
         ("a,b\n1,2\n", "DRIVER"),
         ("", "DRIVER"),
     ],
