@@ -10,6 +10,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -215,6 +216,9 @@ def _is_header(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
         return False
     if not below:
         return not any(NUMBER.match(value) for value in first)
+    counted = [int(value) for value in first if re.fullmatch(r"\d{1,4}", value)]
+    if 3 <= len(counted) < len(first) and all(after == before + 1 for before, after in pairwise(counted)):
+        return True  # hours or days count up as names of columns
     votes = 0
     for index, name in enumerate(first):
         values = [row[index] for row in below if index < len(row) and row[index]]
