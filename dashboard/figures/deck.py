@@ -123,7 +123,8 @@ def size_bytes(layers: Sequence[pdk.Layer | Frozen]) -> int:
 
 
 def _to_json(value: object) -> str:
-    return json.dumps(value, default=_plain, separators=(",", ":"), ensure_ascii=False)
+    # A deck may be written into a page: "</script>" in a name must not end the script it stands in.
+    return json.dumps(value, default=_plain, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
 
 
 def _plain(value: Any) -> Any:
