@@ -37,7 +37,13 @@ def main() -> None:
     st.subheader("What Mobiscope answers", anchor=False)
     for column, (page, question, sentence) in zip(st.columns(len(QUESTIONS), gap="medium"), QUESTIONS, strict=True):
         with column:
-            st.page_link(str(navigation.path_of(page)), label=f"**{question}**", query_params=session.link())
+            st.page_link(
+                str(navigation.path_of(page)),
+                label=f"**{question}**",
+                icon=":material/arrow_forward:",
+                icon_position="right",
+                query_params=session.link(),
+            )
             st.caption(sentence)
 
 

@@ -17,12 +17,13 @@ from engine.errors import MobiscopeError
 from engine.runs import Run, RunSummary, delete, rename
 
 DETAILS = {"baselines": "Against baselines", "slices": "By slice", "warnings": "Warnings", "settings": "Settings and data"}
+MOST_RUNS = 200
 SHOWN = ("acc@1", "acc@5", "acc@10", "mrr", "ndcg@10", "f1", "distance_median_m")
 
 
 def sentence(runs: list[RunSummary]) -> str:
     """How many runs are ahead of their best baseline, in one sentence."""
-    scored = [found for run in runs if run.state == "DONE" and (found := cached.scores(run.id)) and found.baseline]
+    scored = [found for run in runs[:MOST_RUNS] if run.state == "DONE" and (found := cached.scores(run.id)) and found.baseline]
     if not scored:
         return "Every run is measured beside baselines that only count visits. There is no finished run to compare yet."
     ahead = sum(found.value > found.baseline_value for found in scored)
@@ -35,6 +36,11 @@ def sentence(runs: list[RunSummary]) -> str:
 
 def draw(runs: list[RunSummary]) -> None:
     """The table; what is picked in it is shown below."""
+    if len(runs) > MOST_RUNS:
+        st.caption(
+            f"The newest {wording.count(MOST_RUNS)} of {wording.count(len(runs))} runs; the run picker in the sidebar has those of its city."
+        )
+        runs = runs[:MOST_RUNS]
     table = listing(runs)
     state = st.dataframe(
         table.drop(columns="id"),
