@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from engine.city.checks import DROP_RULES
 from engine.city.city import City
 from engine.city.combine import Combined, combine
 from engine.city.data_card import DataCard, FileCard
@@ -166,7 +167,9 @@ def build_city(upload: Upload, name: str, choices: IngestChoices) -> City:
     combined = upload.combined
     if any(problem.fatal for problem in combined.problems):
         raise IngestError(combined.problems)
-    notes = [str(problem) for problem in combined.problems if not problem.fatal]
+    told = {repair for entry in combined.card.files for repair in entry.repairs}
+    # What was dropped stands in the file cards with its counts.
+    notes = [str(problem) for problem in combined.problems if problem.code not in DROP_RULES and problem.found not in told]
     card = combined.card.model_copy(update={"assumptions": list(dict.fromkeys([*combined.card.assumptions, *notes]))})
     provenance = combined.provenance | {
         "source": "upload",
