@@ -19,6 +19,7 @@ DECIMALS = 5
 """Decimals of a degree in a deck: about one metre."""
 FONT = pdk.types.String("Source Sans, Helvetica, Arial, sans-serif")
 AUTOMATIC = pdk.types.String("auto")
+DIGITS = pdk.types.String("0123456789")
 PIXELS = pdk.types.String("pixels")
 METRES = pdk.types.String("meters")
 
