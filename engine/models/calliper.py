@@ -107,47 +107,42 @@ class CaLLiPer(MobilityModel):
         self.head_probability = Probe("curve", ("sample", "location"), "Probability of each place by the head alone.", paper="§2.2")
         self.return_probability = Probe("curve", ("sample", "location"), "Probability of each known place, given a return.")
         self._views: dict[int, PlaceView] = {}
-        self._vectors: tuple[Any, Tensor] | None = None
+        self._vectors: tuple[PlaceView, Any, Tensor] | None = None
 
     # ---- building -------------------------------------------------------------------------------------------------------
 
     @classmethod
     def requirements(cls, city: City) -> list[Missing]:
-        """Visits and locations; categories make the texts."""
-        missing = []
-        if not city.has("visits", "locations"):
-            missing.append(
-                Missing(
-                    "Visits and their locations are missing:",
-                    "the model learns from where people went.",
-                    "Ingest a check-in or stay table.",
-                )
+        """Visits and locations. Without categories the texts say nothing, which a failure detector reports."""
+        if city.has("visits", "locations"):
+            return []
+        return [
+            Missing(
+                "Visits and their locations are missing:",
+                "the model learns from where people went.",
+                "Ingest a table of check-ins or stays on the City page.",
             )
-        elif city.table("locations")["category"].fillna("").astype(str).str.strip().nunique() < 2:
-            missing.append(
-                Missing(
-                    "Locations carry fewer than two categories:",
-                    "the location encoder learns from their texts.",
-                    "Map a category column, or choose location vectors `table`.",
-                )
-            )
-        return missing
+        ]
 
     @classmethod
     def build(cls, config: ModelConfig, data: Data, seed: int, report: Report | None = None) -> Self:
         """An untrained model; vocabulary, popularity, memory and texts come from the training part only.
 
         Raises:
-            RequirementError: If the training part holds no visits.
+            RequirementError: If the training part holds nothing to learn from.
             EncoderError: If the text encoder cannot run.
             ConfigError: If a matrix of location vectors does not fit.
         """
         if not isinstance(config, CaLLiPerConfig):
             raise ConfigError(f"CaLLiPer needs its own settings, not {type(config).__name__}.")
-        log = samples_of(data).log
+        samples = samples_of(data)
+        log = samples.log
         training = log.training()
-        if not len(training):
-            raise RequirementError("The training part of this split holds no visits. Choose another split.")
+        if len(samples.of_part("train")) < 2:
+            raise RequirementError(
+                f"The training part holds {len(training):,} visits but no two that can be predicted from a history. Ask for fewer "
+                "visits in the history or a shorter warm-up, hide fewer places, or bring more data."
+            )
         if report:
             report("reading texts of places", 0.1)
         index = PlaceIndex.fit(log.places, log.seen, config, report)
@@ -216,16 +211,18 @@ class CaLLiPer(MobilityModel):
         """(location, feature) frozen vectors, computed once per weight version and `Places`."""
         if self.config.location_source == "precomputed":
             return self.matrix[view.matrix_row]
-        key = (id(view), tuple((p.data_ptr(), p._version) for p in self.location_encoder.parameters()))
-        if self._vectors is not None and self._vectors[0] == key and not self.location_encoder.is_probed:
-            return self._vectors[1]
+        weights = tuple((parameter.data_ptr(), parameter._version) for parameter in self.location_encoder.parameters())
+        if self._vectors is not None and not self.location_encoder.is_probed:
+            kept_view, kept_weights, vectors = self._vectors
+            if kept_view is view and kept_weights == weights:
+                return vectors
         was_training = self.location_encoder.training
         self.location_encoder.eval()
         with torch.no_grad():
             vectors = torch.cat([self.location_encoder(part) for part in view.xy.split(65_536)])
         self.location_encoder.train(was_training)
         if not self.location_encoder.is_probed:
-            self._vectors = (key, vectors)
+            self._vectors = (view, weights, vectors)
         return vectors
 
     def _place_vectors(self, view: PlaceView) -> Tensor:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from engine.city.samples import VisitLog, build_samples
 from engine.city.splits import Split
-from engine.errors import ConfigError
+from engine.errors import ConfigError, RequirementError
 from engine.models.base import Data
 from engine.models.baselines import fit_baselines
 from engine.models.calliper import CaLLiPer
@@ -332,3 +332,22 @@ def test_an_overridden_mechanism_still_gives_probabilities(trained, data):
     stranger = np.ones(only_returns.shape, bool)
     stranger[known.sample, known.place] = False
     assert only_returns[stranger].max() < 1e-5, "with the gate open, only places the person knows are answered"
+
+
+def test_a_city_of_three_places_and_one_person_still_trains():
+    """Too few places to validate the alignment on; nothing is divided by nothing."""
+    from tests.engine.small_cities import random_city
+
+    city = random_city(users=1, places=3, visits=120)
+    split = Split(kind="published", warm_up_days=0, minimum_history=1)
+    data = Data(city, split, build_samples(VisitLog.of(city, split)))
+    model = train(tiny(data, epochs=1), data)
+    scores = model.predict(data.samples.of_part("test").histories()).log_probability
+    np.testing.assert_allclose(np.exp(scores.astype(float)).sum(1), 1, atol=1e-4)
+    assert all(np.isfinite(warned.value) for warned in model.diagnose(data))
+
+
+def test_a_split_without_samples_is_refused_with_a_way_out(tiny_city):
+    split = Split(minimum_history=50, warm_up_days=60)
+    with pytest.raises(RequirementError, match="fewer visits in the history"):
+        tiny(Data(tiny_city, split, build_samples(VisitLog.of(tiny_city, split))))
