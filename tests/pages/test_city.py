@@ -1,5 +1,7 @@
 """City: what is in it, how it is brought in, and that it can be got rid of."""
 
+import io
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -89,6 +91,21 @@ class TestLooking:
         assert not list((home / "cities").iterdir())
         assert at.title[0].value == "Where would you like to look?"
 
+    def test_nothing_of_a_deleted_city_is_left(self, open_page, own_copy, trained_home, tiny_city: City) -> None:
+        """Tables, runs with predictions and checkpoints, cached vectors, logs: gone; the canary is in no file that stays."""
+        home = own_copy(trained_home)
+        canary = str(tiny_city.table("locations")["name"].iloc[0])
+        assert list((home / "runs").rglob("*.parquet"))
+        at = open_page("city")
+        at.session_state["city.below"] = "delete"
+        at.run()
+        next(box for box in at.checkbox if box.label == "I have what I need of it").check().run()
+        button(at, "Delete this city").click().run()
+        assert_healthy(at)
+        left = [path for path in home.rglob("*") if path.is_file()]
+        assert not [path for path in left if path.suffix in (".parquet", ".npy", ".npz", ".safetensors", ".pt")]
+        assert not [path for path in left if canary.encode() in path.read_bytes()]
+
 
 class TestBringing:
     def test_without_files_it_says_what_can_be_read(self, open_page) -> None:
@@ -145,3 +162,14 @@ class TestBringing:
         button(at, "Back to the city").click().run()
         assert at.title[0].value == "What is in this city?"
         assert_healthy(go(at, "home"))
+
+
+@pytest.mark.parametrize("format", ["geoparquet", "csv", "geojson", "libcity"])
+def test_a_city_leaves_in_every_format_as_one_archive(tiny_city: City, format: str) -> None:
+    from dashboard.views.city_card import FORMATS, exported
+
+    assert format in FORMATS
+    with zipfile.ZipFile(io.BytesIO(exported(tiny_city, format))) as archive:
+        assert archive.testzip() is None
+        assert len(archive.namelist()) > 1
+        assert all(not name.startswith(("/", "..")) for name in archive.namelist())
