@@ -354,3 +354,27 @@ def test_libcity_grid_flows_become_an_average_day(tmp_path: Path) -> None:
     assert list(city.table("cells")["cell_id"]) == list(city.table("outflow")["cell_id"]) == ["0_0"]
     assert set(city.table("outflow").iloc[0, 2:]) == {8.0}
     assert set(city.table("inflow").iloc[0, 2:]) == {2.0}
+
+
+# ---- how programs write the same table -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\n\n", "\n"])
+def test_line_ends_and_blank_lines_do_not_matter(tmp_path: Path, end: str) -> None:
+    content = table(GOLDEN).replace(b"\n", end.encode()) + b"\n\n"
+    assert (
+        city_of(bring(tmp_path, {"x.csv": content})).fingerprint == city_of(bring(tmp_path, {"y.csv": table(GOLDEN)})).fingerprint
+    )
+
+
+def test_quoted_headers_and_an_index_column_do_not_matter(tmp_path: Path) -> None:
+    """As R and pandas write it: everything quoted, row names under an empty heading."""
+    rows = [[f'"{index}"', *(f'"{value}"' for value in row)] for index, row in enumerate(GOLDEN)]
+    header = ['""', *(f'"{name}"' for name in ["user_id", "location_id", "latitude", "longitude", "time", "category"])]
+    city = city_of(bring(tmp_path, {"x.csv": table(rows, header)}))
+    assert city.fingerprint == city_of(bring(tmp_path, {"y.csv": table(GOLDEN)})).fingerprint
+
+
+def test_blanks_around_values_do_not_make_other_people(tmp_path: Path) -> None:
+    rows = [[f" {value} " for value in row] for row in GOLDEN]
+    assert set(city_of(bring(tmp_path, {"x.csv": table(rows)})).table("visits")["user_id"]) == {"u0", "u1", "u2", "u3"}
