@@ -141,7 +141,7 @@ def size_and_rhythm(slug: str) -> None:
 
 def kept(card: DataCard) -> None:
     """What was kept and dropped, in a few lines; the data card below has it in full."""
-    st.subheader("What was kept", anchor=False)
+    st.subheader("What was kept" if card.files else "Where it comes from", anchor=False)
     for file in card.files[:MOST_LINES]:
         st.caption(
             f"{wording.literal(file.file, limit=40)}: {wording.count(file.rows_kept)} of {wording.counted(file.rows_in, 'row')}, "

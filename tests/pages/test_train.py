@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.runs import Run, cancel, list_runs
+from engine.runs import Run, RunRequest, cancel, list_runs, submit
 from tests.pages.conftest import QUICK, assert_healthy, button, words
 
 
@@ -66,14 +66,34 @@ def test_start_submits_what_the_form_says_and_the_link_finds_it_again(open_page,
         stop(run.id)
 
 
+def test_cancel_really_stops_and_resume_takes_it_up_again(open_page, own_copy, city_home) -> None:
+    own_copy(city_home)
+    run_id = submit(RunRequest(model="calliper", city="aldhaven", preset="tiny", config={"epochs": 500, "patience": 100}))
+    try:
+        at = open_page("train", run=run_id)
+        button(at, "Cancel").click().run()
+        assert_healthy(at)
+        wait(run_id)
+        assert Run.open(run_id).status().state == "CANCELLED"
+        at = open_page("train", run=run_id)
+        button(at, "Resume").click().run()
+        assert_healthy(at)
+        assert Run.open(run_id).status().state in ("PENDING", "RUNNING")
+    finally:
+        stop(run_id)
+
+
 def stop(run_id: str) -> None:
     """Ends a job, so that no worker outlives its home."""
-    status = Run.open(run_id).status()
-    if not status.has_ended:
+    if not Run.open(run_id).status().has_ended:
         cancel(run_id)
-        until = time.monotonic() + 60
-        while not Run.open(run_id).status().has_ended and time.monotonic() < until:
-            time.sleep(0.2)
+        wait(run_id)
+
+
+def wait(run_id: str) -> None:
+    until = time.monotonic() + 90
+    while not Run.open(run_id).status().has_ended and time.monotonic() < until:
+        time.sleep(0.2)
 
 
 def test_a_crash_says_why_and_offers_to_resume(open_page, own_copy, trained_home) -> None:
