@@ -102,6 +102,7 @@ def choose(steps: pd.DataFrame, predictor: str, places: Places) -> pd.Series | N
         if fitting.empty:
             return None
         row = _current(fitting)
+        asked = session.sample()
         with person:
             _person(fitting, steps, rank, str(row["user"]))
         position = int(np.flatnonzero(fitting.index == row.name)[0])
@@ -117,6 +118,8 @@ def choose(steps: pd.DataFrame, predictor: str, places: Places) -> pd.Series | N
         total = int((steps["user"] == row["user"]).sum())
         when = row["when"]
         st.caption(f"Step {int(row['step']) + 1} of {total}, {when:%a} {when.day} {when:%b %Y %H:%M}")
+    if asked is not None and asked.user not in set(steps["user"]):
+        st.caption(f"{wording.literal(asked.user, 40)} has no step here, so another person is shown.")
     return row
 
 

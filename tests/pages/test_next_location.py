@@ -96,6 +96,7 @@ def test_a_link_to_a_person_who_is_not_here_opens_the_first_one(page) -> None:
     at = page(user="<script>", step="99999999999")
     assert_healthy(at)
     assert answer(at).startswith("Top guess")
+    assert "has no step here" in words(at)
 
 
 def test_choosing_a_person_starts_at_their_first_step(page) -> None:
