@@ -107,7 +107,7 @@ class CaLLiPer(MobilityModel):
         self.head_probability = Probe("curve", ("sample", "location"), "Probability of each place by the head alone.", paper="§2.2")
         self.return_probability = Probe("curve", ("sample", "location"), "Probability of each known place, given a return.")
         self._views: dict[int, PlaceView] = {}
-        self._vectors: tuple[PlaceView, Any, Tensor] | None = None
+        self._vectors: tuple[Places, Any, Tensor] | None = None
 
     # ---- building -------------------------------------------------------------------------------------------------------
 
@@ -213,8 +213,8 @@ class CaLLiPer(MobilityModel):
             return self.matrix[view.matrix_row]
         weights = tuple((parameter.data_ptr(), parameter._version) for parameter in self.location_encoder.parameters())
         if self._vectors is not None and not self.location_encoder.is_probed:
-            kept_view, kept_weights, vectors = self._vectors
-            if kept_view is view and kept_weights == weights:
+            kept_places, kept_weights, vectors = self._vectors
+            if kept_places is view.places and kept_weights == weights:
                 return vectors
         was_training = self.location_encoder.training
         self.location_encoder.eval()
@@ -222,7 +222,7 @@ class CaLLiPer(MobilityModel):
             vectors = torch.cat([self.location_encoder(part) for part in view.xy.split(65_536)])
         self.location_encoder.train(was_training)
         if not self.location_encoder.is_probed:
-            self._vectors = (view, weights, vectors)
+            self._vectors = (view.places, weights, vectors)
         return vectors
 
     def _place_vectors(self, view: PlaceView) -> Tensor:
@@ -265,7 +265,7 @@ class CaLLiPer(MobilityModel):
         """(sample, candidate) scores of the chosen places by the head."""
         if self.config.head == "closed":
             logits = self.classify(summary)  # (sample, known place)
-            code = view.code[chosen]
+            code = self.view(view.places).code[chosen]
             return logits[:, (code - 1).clamp_min(0)].masked_fill(code == 0, -torch.inf)
         assert keys is not None
         logits = self.ask(summary) @ keys[chosen].T / keys.shape[1] ** 0.5
@@ -325,13 +325,14 @@ class CaLLiPer(MobilityModel):
 
     def _target_losses(self, histories: Histories, generator: np.random.Generator | None) -> tuple[Tensor, Tensor]:
         histories = keep_latest(histories, self.config.longest_history)
-        view = self.view(histories.places)
+        known_view = self.view(histories.places)
+        view = self._pretend_new(known_view)
         vectors = self._place_vectors(view)
         keys = self.key_norm(self.key(vectors)) if hasattr(self, "key") else None
         summary = self._summarise(histories, vectors)
         assert histories.target is not None
         target = histories.target.astype(np.int64)
-        chosen, correction, column = self._choose_candidates(view, target, generator)
+        chosen, correction, column = self._choose_candidates(known_view, target, generator)
         logits = self._head_logits(summary, keys, view, histories, chosen) + correction
         at = torch.from_numpy(column).to(summary.device)
         answered = at >= 0
@@ -346,6 +347,15 @@ class CaLLiPer(MobilityModel):
         log_known = torch.where(found >= 0, log_return[found.clamp_min(0)] if len(log_return) else log_gate, torch.tensor(-1e4))
         log_probability = torch.logaddexp(log_gate + log_known, log_rest + log_head.clamp_min(-1e4))
         return -log_probability, answered | (found >= 0)
+
+    def _pretend_new(self, view: PlaceView) -> PlaceView:
+        """Shows some places as if nobody had visited them, while training.
+
+        Otherwise no training sample holds a place without a past, and the model takes a lack of past for a lack of interest.
+        """
+        if not self.training or not self.config.new_place_share:
+            return view
+        return view.pretend_new((torch.rand(len(view.places)) < self.config.new_place_share).numpy())
 
     def _choose_candidates(
         self, view: PlaceView, target: np.ndarray, generator: np.random.Generator | None

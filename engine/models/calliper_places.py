@@ -1,7 +1,7 @@
 """What CaLLiPer remembers of its training city's places, and how it sees the places of any city."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -53,6 +53,7 @@ class PlaceView:
         text: (location,) int64 row in the text table (training texts, then `new_texts`).
         new_texts: (text, dimension) vectors of texts that training did not know, or None.
         log_popularity: (location,) log(1 + training visits); the median for places nobody visited in training.
+        log_popularity_of_new: That median.
         matrix_row: (location,) int64 row of a precomputed matrix; 0 where it has none.
     """
 
@@ -63,6 +64,7 @@ class PlaceView:
     text: Tensor
     new_texts: Tensor | None
     log_popularity: Tensor
+    log_popularity_of_new: float
     matrix_row: Tensor
 
     @cached_property
@@ -91,6 +93,19 @@ class PlaceView:
         """Vocabulary rows to places here; -1 for those this city does not have (any more)."""
         within = row + 1 < len(self._rows)
         return np.where(within, self._rows[np.where(within, row + 1, 0)], -1)
+
+    def pretend_new(self, new: np.ndarray) -> "PlaceView":
+        """The same places, but as if nobody had visited some of them in training.
+
+        Args:
+            new: (location,) bool.
+        """
+        mask = torch.from_numpy(new).to(self.code.device)
+        return replace(
+            self,
+            code=self.code.masked_fill(mask, 0),
+            log_popularity=self.log_popularity.masked_fill(mask, self.log_popularity_of_new),
+        )
 
     def is_rankable(self, source: Literal["table", "precomputed"]) -> Tensor:
         """(location,) bool, places that have a vector of their own under this source."""
@@ -237,6 +252,7 @@ class PlaceIndex:
             text=tensor(np.array([rows[text] for text in texts], np.int64)),
             new_texts=tensor(self.encode(unknown)) if unknown else None,
             log_popularity=tensor(own[code]),
+            log_popularity_of_new=float(own[0]),
             matrix_row=tensor(np.array([in_matrix.get(str(location), 0) for location in places.ids], np.int64)),
         )
 

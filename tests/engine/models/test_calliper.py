@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from engine.city.samples import VisitLog, build_samples
 from engine.city.splits import Split
 from engine.errors import ConfigError, RequirementError
+from engine.layers.visit_memory import KNOWN_FEATURES
 from engine.models.base import Data
 from engine.models.baselines import fit_baselines
 from engine.models.calliper import CaLLiPer
@@ -351,3 +352,18 @@ def test_a_split_without_samples_is_refused_with_a_way_out(tiny_city):
     split = Split(minimum_history=50, warm_up_days=60)
     with pytest.raises(RequirementError, match="fewer visits in the history"):
         tiny(Data(tiny_city, split, build_samples(VisitLog.of(tiny_city, split))))
+
+
+def test_places_taken_as_new_look_like_places_nobody_visited(trained, data):
+    """No residual, no memory, the popularity of a newcomer; the rest stays as it is, and prediction pretends nothing."""
+    histories = data.samples.of_part("train").histories(slice(0, 50))
+    view = trained.view(histories.places)
+    new = np.zeros(len(view.places), bool)
+    new[np.bincount(histories.location).argmax()] = True
+    shown = view.pretend_new(new)
+    assert (shown.code.numpy()[new] == 0).all() and (shown.code == view.code).numpy()[~new].all()
+    assert shown.log_popularity.numpy()[new] == pytest.approx(view.log_popularity_of_new)
+    known = trained._known_places(histories, shown)
+    remembered = known.features[:, KNOWN_FEATURES.index("is in memory")] > 0
+    assert not remembered[new[known.place]].any() and remembered[~new[known.place]].any()
+    assert trained._pretend_new(view) is view
