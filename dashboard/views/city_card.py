@@ -68,6 +68,11 @@ def layers_map(slug: str, height: int = 560) -> None:
         alt=f"Map of {city.name} with everything that was read",
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        panels.reading(
+            "Drawn: every layer the city has: land, water, parks, roads, buildings, districts, cells and places.",
+            "Read: a dot is a place, its area grows with its visits, its colour is the family of its category; hover for its name.",
+            "Do not take an empty part of the map for an empty part of the city: only what was brought is drawn.",
+        )
         if city.has("locations"):
             st.toggle("Places", value=True, key="city.places")
         if city.has("cells"):

@@ -105,6 +105,13 @@ def _split(city: City) -> Split | None:
     ]
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader("What it learns from", anchor=False)
+        panels.reading(
+            "Drawn: places as discs by their training visits, ringed where training never sees a visit; below, visits per day "
+            "and part.",
+            "Read: training comes before validation, validation before test, for every person by their own days. "
+            "A target is a visit with enough history in its own part.",
+            "Do not choose settings by the test part; it is for the last word.",
+        )
         with st.popover("Change the split", type="tertiary"):
             return forms.draw(
                 Split(kind=kinds[0] if kinds else "chronological"),
