@@ -10,7 +10,7 @@ if str(ROOT) not in sys.path:
 
 import streamlit as st  # noqa: E402
 
-from dashboard import navigation, panels, session, wording  # noqa: E402
+from dashboard import navigation, panels, saved_views, session, wording  # noqa: E402
 from dashboard.views import sidebar  # noqa: E402
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -51,7 +51,10 @@ def main() -> None:
         st.title("Mobiscope", anchor=False)
         st.button("Log in", on_click=st.login, type="primary")
         st.stop()
-    complaints = session.restore()
+    st.html(ROOT / "dashboard" / "frame.css")
+    st.logo(str(ROOT / "assets" / f"wordmark-{session.theme()}.svg"), size="large")
+    lost = saved_views.restore_view()
+    complaints = [*([lost] if lost else []), *session.restore()]
     page = st.navigation(navigation.pages())
     with st.sidebar, panels.guarded("drawing the sidebar"):
         sidebar.draw()

@@ -158,6 +158,7 @@ def preset(config: type[M], key: str, presets: Mapping[str, M]) -> tuple[str, M]
         default=names[0],
         required=True,
         key=f"{key}.preset",
+        wrap=True,
         help="A named set of settings. Changing it puts every setting below to that preset's value.",
     )
     name = chosen if chosen in presets else names[0]

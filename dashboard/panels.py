@@ -29,11 +29,16 @@ def panel(title: str, drawn: str, read: str, caution: str, source: str = "") -> 
     """A panel's heading with its "How to read this": what is drawn, how to read it, what not to conclude, and the source."""
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
         st.subheader(title, anchor=False)
-        with st.popover("How to read this", type="tertiary"):
-            for sentence in (drawn, read, caution):
-                st.markdown(sentence)
-            if source:
-                st.caption(source)
+        reading(drawn, read, caution, source)
+
+
+def reading(drawn: str, read: str, caution: str, source: str = "") -> None:
+    """The "How to read this" of a panel whose heading stands elsewhere."""
+    with st.popover("How to read this", type="tertiary"):
+        for sentence in (drawn, read, caution):
+            st.markdown(sentence)
+        if source:
+            st.caption(source)
 
 
 def nothing(what: str, why: str) -> None:

@@ -140,6 +140,33 @@ def url() -> str:
     return str(st.context.url or "")
 
 
+def wanted_view() -> str | None:
+    """The id of the saved view that the URL names (see `dashboard.saved_views`)."""
+    return st.query_params.get("view")
+
+
+def set_linked(values: Mapping[str, str]) -> None:
+    """Takes over what a saved view links to; what it leaves out is forgotten."""
+    for name in _LINKED:
+        if name in values:
+            put(name, values[name])
+        else:
+            drop(name)
+    _publish()
+
+
+def plain_widgets(prefixes: tuple[str, ...]) -> dict[str, Any]:
+    """The values of the pages' own controls that can be written as JSON."""
+    kept = {}
+    for key, value in st.session_state.items():
+        # A button at rest is False and may not be set again, so False is left to the control's own start.
+        items = value if isinstance(value, list) else [value]
+        is_plain = value is not False and all(item is None or isinstance(item, bool | int | float | str) for item in items)
+        if str(key).split(".")[0] in prefixes and is_plain:
+            kept[str(key)] = value
+    return kept
+
+
 def _publish() -> None:
     wanted = link()
     for name in _LINKED:
@@ -209,7 +236,7 @@ def followed_run() -> str | None:
 
 
 def slice_name() -> str | None:
-    """The chosen slice as `column=group`, None for all cases."""
+    """The slice looked at, a key of `engine.evaluation.slices.SLICES`; None where none was chosen."""
     chosen: str | None = get("slice", None)
     return chosen
 

@@ -57,13 +57,13 @@ def counted(number: float, one: str, many: str | None = None) -> str:
 
 
 def significant(number: float, digits: int = 3) -> str:
-    """Three significant digits, thousands separated; a dash where there is no number."""
+    """Three significant digits, all of a whole number's, thousands separated; a dash where there is no number."""
     if not math.isfinite(number):
         return "–" if math.isnan(number) else "∞"
     if number == 0:
         return "0"
     decimals = digits - 1 - math.floor(math.log10(abs(number)))
-    return f"{round(number, decimals):,.{max(decimals, 0)}f}"
+    return f"{number:,.{max(decimals, 0)}f}"
 
 
 def percent(share: float, digits: int = 3) -> str:

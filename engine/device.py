@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
+from torch import dtype
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Device:
         return self.torch.type != "cpu"
 
     @property
-    def autocast_dtype(self) -> "torch.dtype | None":
+    def autocast_dtype(self) -> dtype | None:
         """The dtype for mixed precision: bfloat16 on CUDA, None elsewhere."""
         return torch.bfloat16 if self.torch.type == "cuda" else None
 

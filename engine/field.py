@@ -134,4 +134,5 @@ def kernel_curve(encode: Encode, x: np.ndarray, y: np.ndarray, seed: int = 0, po
     mean = cosine.mean(axis=1)
     below = np.flatnonzero((mean - baseline) <= (1 - baseline) / np.e)
     reach = float(distance[below[0]]) if len(below) else float("nan")
-    return Kernel(distance, mean, *np.percentile(cosine, [10, 90], axis=1), baseline, reach)
+    low, high = np.percentile(cosine, [10, 90], axis=1)
+    return Kernel(distance, mean, low, high, baseline, reach)

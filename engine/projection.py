@@ -104,7 +104,7 @@ class Ticket:
         noted = store.read_json(notes) if notes.is_file() else {"doing": "starting", "share": 0.0, "failed": ""}
         if noted["failed"]:
             raise MobiscopeError(f"The picture could not be computed: {noted['failed']}")
-        return str(noted["doing"]), float(noted["share"])
+        return str(noted["doing"]), float(str(noted["share"]))
 
     @property
     def is_ready(self) -> bool:

@@ -5,8 +5,10 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cached, navigation, panels, questions, session, wording
-from dashboard.figures import base_map
+from dashboard.figures import base_map, colours
 from dashboard.figures.attention import attention_arcs, attention_matrix, head_multiples, weight_and_effect
+from dashboard.views import city_map
+from dashboard.views.export_menu import export_menu
 from dashboard.views.question_picker import pick_question
 from engine.scenarios.attribution import LeaveOneOut, agreement, rollout
 
@@ -125,19 +127,23 @@ def _map(slug: str, row: np.ndarray, history: pd.DataFrame) -> None:
     shown = shown[shown["weight"] * 100 >= least]
     here = (float(history["longitude"].iloc[-1]), float(history["latitude"].iloc[-1]))
     theme = session.theme()
-    base = cached.base(slug, theme, places=False, buildings="none")
-    st.pydeck_chart(
-        base_map.deck([*base.layers, *attention_arcs(shown, here, theme)], cached.city(slug), theme),
-        height=480,
-        key="attention.map",
-        alt="Map of the visits the model looked at",
-    )
+    base = cached.base(slug, theme, places=False, buildings="none", faint=True)
+    blue = colours.role("prediction", theme)
+    layers = [*base.layers, *attention_arcs(shown, here, theme)]
+    legend = [
+        city_map.Entry("arc", "from the last visit; width: weight", blue),
+        city_map.Entry("disc", "place looked at; area: weight", blue),
+    ]
+    alt = "Map of the visits the model looked at"
+    city_map.draw(cached.city(slug), layers, key="attention.map", alt=alt, legend=legend, attribution=base.attribution, height=460)
     first, second = st.columns(2)
     first.slider("Visits shown, at most", 1, 50, 8, key="attention.most")
     second.slider("Weight shown, at least, %", 0, 50, 1, key="attention.least")
-    st.caption(
-        f"{wording.counted(len(shown), 'visit')} of {len(history)} hold {wording.percent(float(shown['weight'].sum()))} of the attention."
-    )
+    held = wording.percent(float(shown["weight"].sum()))
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption(f"{wording.counted(len(shown), 'visit')} of {len(history)} hold {held} of the attention.")
+        deck = base_map.deck(layers, cached.city(slug), theme)
+        export_menu("attention.export", "attention", history.assign(weight=row), deck)
 
 
 def _effects(row: np.ndarray, history: pd.DataFrame, left_out: LeaveOneOut | None) -> None:

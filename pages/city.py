@@ -24,6 +24,7 @@ def main() -> None:
         city_card.layers_map(slug)
     with right:
         city_card.size_and_rhythm(slug)
+        city_card.kept(city.info.data_card)
     below = st.segmented_control(
         "Details",
         list(BELOW),

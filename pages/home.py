@@ -37,7 +37,13 @@ def main() -> None:
     st.subheader("What Mobiscope answers", anchor=False)
     for column, (page, question, sentence) in zip(st.columns(len(QUESTIONS), gap="medium"), QUESTIONS, strict=True):
         with column:
-            st.page_link(str(navigation.path_of(page)), label=f"**{question}**", query_params=session.link())
+            st.page_link(
+                str(navigation.path_of(page)),
+                label=f"**{question}**",
+                icon=":material/arrow_forward:",
+                icon_position="right",
+                query_params=session.link(),
+            )
             st.caption(sentence)
 
 
@@ -51,7 +57,7 @@ def _answer(cities: list[cached.CityEntry]) -> str:
     return (
         f"{wording.counted(len(cities), 'city', 'cities')} and {wording.counted(len(runs), 'run')} are on this machine; nothing "
         "leaves it. "
-        f"You last looked at {wording.literal(cached.city_entry(session.city() or cities[0].slug).name)}."
+        f"In view: {wording.literal(cached.city_entry(session.city() or cities[0].slug).name)}."
     )
 
 

@@ -34,11 +34,18 @@ def main() -> None:
 
 
 def explore(slug: str, run_id: str) -> None:
+    head = st.empty()
+    if session.get("next.opened", None) != run_id:
+        # Only the first time: later the last answer stays until the next one is there.
+        with head.container():
+            panels.head(QUESTION, "The run is being opened.")
     with st.spinner("Opening the run", show_time=True):
         samples = cached.loaded_run(run_id).data.samples
         predictors = cached.predictors(run_id)
+    session.put("next.opened", run_id)
     if samples is None or not len(samples):
-        panels.head(QUESTION)
+        with head.container():
+            panels.head(QUESTION)
         panels.nothing(
             "This run has no step to ask about",
             "Nobody in the city has enough visits inside the history window. Bring more visits, or train with a shorter history.",
@@ -46,11 +53,9 @@ def explore(slug: str, run_id: str) -> None:
         navigation.door("city", "See the city", key="next.city", primary=True)
         return
     part, steps = cached.question_steps(run_id)
-    head, controls = st.container(), st.container()
-    with controls:
-        row = choose(steps, predictors[0].name, samples.log.places)
+    row = choose(steps, predictors[0].name, samples.log.places)
     if row is None:
-        with head:
+        with head.container():
             panels.head(QUESTION, "No step fits this filter.")
         return
     index, key = int(row["index"]), f"next.edit.{run_id}.{row['index']}"
@@ -68,7 +73,7 @@ def explore(slug: str, run_id: str) -> None:
     with right:
         next_step.draw_ranking(step)
         next_step.draw_predictors(step)
-    with head:
+    with head.container():
         reference = questions.best_baseline(steps, predictors[0].name, [predictor.name for predictor in predictors])
         panels.head(QUESTION, questions.answer_sentence(step.after, step.places, step.truth, edit, reference))
     details(step, steps[steps["user"] == row["user"]], int(row["step"]), predictors[0].name)
@@ -97,6 +102,7 @@ def choose(steps: pd.DataFrame, predictor: str, places: Places) -> pd.Series | N
         if fitting.empty:
             return None
         row = _current(fitting)
+        asked = session.sample()
         with person:
             _person(fitting, steps, rank, str(row["user"]))
         position = int(np.flatnonzero(fitting.index == row.name)[0])
@@ -112,6 +118,8 @@ def choose(steps: pd.DataFrame, predictor: str, places: Places) -> pd.Series | N
         total = int((steps["user"] == row["user"]).sum())
         when = row["when"]
         st.caption(f"Step {int(row['step']) + 1} of {total}, {when:%a} {when.day} {when:%b %Y %H:%M}")
+    if asked is not None and asked.user not in set(steps["user"]):
+        st.caption(f"{wording.literal(asked.user, 40)} has no step here, so another person is shown.")
     return row
 
 

@@ -5,13 +5,14 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cached, navigation, panels, questions, session, wording
-from dashboard.exports import csv_bytes
-from dashboard.figures import base_map
+from dashboard.figures import base_map, colours
 from dashboard.figures.edit_marks import edit_layers, pick_layer
 from dashboard.figures.mass import mass_by_square, moved_layers, square_size
 from dashboard.figures.ranking import guess_layers
-from dashboard.views import scenario_forms, scenario_stack
+from dashboard.views import city_map, scenario_forms, scenario_stack
+from dashboard.views.export_menu import export_menu
 from dashboard.views.question_picker import pick_question
+from engine import store
 from engine.city.city import City
 from engine.city.samples import Places, Samples
 from engine.errors import MobiscopeError
@@ -66,7 +67,7 @@ def main() -> None:
     with head:
         panels.head("What if?", _answer(comparison, scenario, predictor))
     with left:
-        _map(slug, city, places, comparison, choosing=kind == "Place")
+        _map(slug, city, places, comparison, scenario, choosing=kind == "Place")
     below = st.segmented_control(
         "Below", BELOW, default="Ranking", required=True, key="what_if.below", label_visibility="collapsed"
     )
@@ -114,7 +115,7 @@ def _answer(comparison: Comparison, scenario: Scenario, predictor: Predictor) ->
     return f"With {wording.counted(len(scenario.edits), 'edit')}, {change}; {wording.percent(comparison.moved)} of the probability moved."
 
 
-def _map(slug: str, city: City, places: Places, comparison: Comparison, choosing: bool) -> None:
+def _map(slug: str, city: City, places: Places, comparison: Comparison, scenario: Scenario, choosing: bool) -> None:
     theme = session.theme()
     ordered = comparison.candidates.sort_index()
     size = square_size(city)
@@ -129,25 +130,33 @@ def _map(slug: str, city: City, places: Places, comparison: Comparison, choosing
         "A click on the map", ["chooses a place", "sets a position"], default="chooses a place", required=True, key="what_if.click"
     )
     setting = choosing and click == "sets a position"
-    base = cached.base(slug, theme, places=not setting, buildings="none")
+    base = cached.base(slug, theme, places=not setting, buildings="none", faint=True)
     layers = [
         *base.layers,
         *moved_layers(city, before, after, size, theme),
         *guess_layers(guesses, theme, edited=bool(len(edited))),
     ]
     layers += edit_layers(edited, theme)
-    note = "Blue discs: the ten most probable places after the edits. Magenta: what was edited."
+    legend = [city_map.Entry("disc", "guess after the edits; area: probability", colours.role("prediction", theme))]
+    if comparison.moved > 0:
+        legend += [
+            city_map.Entry("diverging", "probability moved out, in"),
+            city_map.Entry("ring", "edited", colours.role("edited", theme)),
+        ]
+    note = ""
     if setting:
         layer, side = pick_layer(city, theme)
         layers.append(layer)
-        note += f" A click sets the middle of a square of {wording.metres(side)}; correct it in the fields."
-    state = st.pydeck_chart(
-        base_map.deck(layers, city, theme),
-        height=540,
+        note = f"A click sets the middle of a square of {wording.metres(side)}; correct it in the fields."
+    state = city_map.draw(
+        city,
+        layers,
         key=f"what_if.map.{setting}",
-        on_select="rerun",
-        selection_mode="single-object",
         alt="Map of the probability an edit moved",
+        legend=legend,
+        attribution=base.attribution,
+        height=540,
+        selectable=True,
     )
     picked = session.picked(state)
     if picked and picked != session.get("what_if.picked", None):
@@ -158,9 +167,10 @@ def _map(slug: str, city: City, places: Places, comparison: Comparison, choosing
         elif "id" in picked[0]:
             session.select([str(picked[0]["id"]).lstrip("\u200b")], "what-if map")
             st.rerun()
-    moved = ordered["change"].abs().max()
-    scale = " Squares: probability that moved in or out, one scale for both." if moved > 1e-4 else ""
-    st.caption(wording.literal(note + scale, limit=400))
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption(note)
+        command = f"mobiscope whatif {store.slug(scenario.name)}.json --run {session.run()}"
+        export_menu("what_if.export", "what-if", ordered, base_map.deck(layers, city, theme), command)
 
 
 def _ranking(comparison: Comparison) -> None:
@@ -184,15 +194,6 @@ def _ranking(comparison: Comparison) -> None:
             "after": st.column_config.NumberColumn(format="percent"),
             "change": st.column_config.NumberColumn("change", format="percent"),
         },
-    )
-    st.download_button(
-        "Export all places as CSV",
-        csv_bytes(table),
-        "what-if.csv",
-        "text/csv",
-        key="what_if.export",
-        on_click="ignore",
-        type="tertiary",
     )
 
 

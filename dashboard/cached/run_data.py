@@ -115,9 +115,9 @@ def requirements(slug: str, model: str) -> "list[Missing]":
     return _requirements(opened.fingerprint, model, opened)
 
 
-def validation_curve(run_id: str) -> list[float]:
-    """The watched validation metric of the last stage, epoch by epoch; empty while there is none."""
-    curves = run_curves(run_id)
+@st.cache_data(max_entries=4_096, show_spinner=False)
+def _validation_curve(run_id: str, home: str, stamp: int) -> list[float]:
+    curves = Run.open(run_id).curves()
     keys = [key for key in dict.fromkeys(curves["key"].astype(str)) if "/valid_" in key]
     if not keys:
         return []
@@ -125,6 +125,12 @@ def validation_curve(run_id: str) -> list[float]:
     mine = [key for key in keys if key.startswith(f"{stage}/")]
     key = next((key for key in mine if "loss" not in key), mine[0])
     return [float(value) for value in curves.loc[curves["key"] == key, "value"]]
+
+
+def validation_curve(run_id: str) -> list[float]:
+    """What validation measured in the last stage, epoch by epoch; empty while there is none."""
+    path = RunFolder(run_id).metrics_path
+    return _validation_curve(run_id, str(store.home()), path.stat().st_mtime_ns) if path.is_file() else []
 
 
 def run_data_card(run_id: str) -> DataCard:

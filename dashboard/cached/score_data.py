@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import wording
-from dashboard.cached.run_data import run_table, runs
+from dashboard.cached.run_data import run_table
 from engine import store
 from engine.city.samples import Places
 from engine.errors import MobiscopeError
@@ -37,13 +37,10 @@ class Headline:
     n: int
 
 
-def scores(run_id: str, metric: str = "acc@1") -> Headline | None:
-    """The headline of a run; None while it has no metrics."""
-    try:
-        table = run_table(run_id, "metrics")
-    except MobiscopeError:
-        return None
-    model = next((run.model for run in runs() if run.id == run_id), "")
+@st.cache_data(max_entries=8_192, show_spinner=False)
+def _scores(run_id: str, metric: str, home: str, stamp: int) -> Headline | None:
+    table = run_table(run_id, "metrics")
+    model = Run.open(run_id).request.model
     overall = table[(table["slice"] == "all") & (table["metric"] == metric)]
     own, others = overall[overall["predictor"] == model], overall[overall["predictor"] != model]
     if own.empty:
@@ -56,6 +53,15 @@ def scores(run_id: str, metric: str = "acc@1") -> Headline | None:
         float("nan") if best is None else float(best["value"]),
         int(own["n"].iloc[0]),
     )
+
+
+def scores(run_id: str, metric: str = "acc@1") -> Headline | None:
+    """The headline of a run in a metric of which more is better; None while it has none."""
+    path = RunFolder(run_id).tables / "metrics.parquet"
+    try:
+        return _scores(run_id, metric, str(store.home()), path.stat().st_mtime_ns) if path.is_file() else None
+    except MobiscopeError:
+        return None
 
 
 def headline(run_id: str) -> str:

@@ -158,7 +158,7 @@ def weight_and_effect(labels: list[str], weight: np.ndarray, effect: np.ndarray,
     )
     figure.update_xaxes(title_text="attention, %", row=1, col=1, fixedrange=True, gridcolor=colours.ink("grid", theme))
     figure.update_xaxes(
-        title_text="effect on log-probability, nats", row=1, col=2, fixedrange=True, gridcolor=colours.ink("grid", theme)
+        title_text="effect, nats", row=1, col=2, fixedrange=True, gridcolor=colours.ink("grid", theme)
     )
     figure.update_yaxes(fixedrange=True, automargin=True)
     return figure

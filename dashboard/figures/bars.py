@@ -31,7 +31,7 @@ def metric_bars(metrics: pd.DataFrame, metric: str, theme: Theme, highlight: Col
             orientation="h",
             marker={
                 "color": [colours.role("prediction" if mine else "baseline", theme) for mine in ours],
-                "pattern": {"shape": ["" if mine else "/" for mine in ours], "fgopacity": 0.35, "size": 6},
+                "pattern": {"shape": ["" if mine else "/" for mine in ours], "fillmode": "overlay", "fgopacity": 0.35, "size": 6},
             },
             error_x={
                 "type": "data",
@@ -79,7 +79,7 @@ def probability_bars(
             name=label(title),
             marker={
                 "color": colours.role(role, theme),
-                "pattern": {"shape": shapes.get(role, ""), "fgopacity": 0.4, "size": 6},
+                "pattern": {"shape": shapes.get(role, ""), "fillmode": "overlay", "fgopacity": 0.4, "size": 6},
                 "line": {
                     "color": [
                         colours.role("truth", theme) if position == truth else "rgba(0,0,0,0)" for position in range(len(names))

@@ -196,7 +196,8 @@ def _density_bands(city: City) -> list[BaseGeometry]:
     inside = (col >= 0) & (col < cols) & (row >= 0) & (row < rows)
     counted = np.zeros((rows, cols))
     np.add.at(counted, (row[inside], col[inside]), 1.0)
-    density = gaussian_filter(counted, 1.6)
+    # Few places need a wider brush, or each would stand in a ring of its own.
+    density = gaussian_filter(counted, max(1.6, 31 / math.sqrt(max(int(inside.sum()), 1))))
     if not density.any():
         return []
     bands = []
@@ -490,11 +491,17 @@ def _extent(city: City) -> tuple[float, float, float, float]:
                 .reindex(city.table("visits")["location_id"])
             )
             x, y = x[row.dropna().to_numpy(int)], y[row.dropna().to_numpy(int)]
-        west, east = np.percentile(x, [5, 95])
-        south, north = np.percentile(y, [5, 95])
-        margin = max(east - west, north - south, 0.004) * 0.12
-        return float(west - margin), float(south - margin), float(east + margin), float(north + margin)
+        (west, east), (south, north) = _middle(x), _middle(y)
+        margin = max(east - west, north - south, 0.004) * 0.05
+        return west - margin, south - margin, east + margin, north + margin
     return city.bounds
+
+
+def _middle(values: np.ndarray) -> tuple[float, float]:
+    """Where nine of ten values lie and a little more on both sides, but never beyond the values."""
+    low, high = np.percentile(values, [5, 95])
+    more = 0.15 * (high - low)
+    return float(max(low - more, values.min())), float(min(high + more, values.max()))
 
 
 def view_extent_m(city: City) -> tuple[float, float]:

@@ -19,6 +19,7 @@ DECIMALS = 5
 """Decimals of a degree in a deck: about one metre."""
 FONT = pdk.types.String("Source Sans, Helvetica, Arial, sans-serif")
 AUTOMATIC = pdk.types.String("auto")
+DIGITS = pdk.types.String("0123456789")
 PIXELS = pdk.types.String("pixels")
 METRES = pdk.types.String("meters")
 
@@ -123,7 +124,8 @@ def size_bytes(layers: Sequence[pdk.Layer | Frozen]) -> int:
 
 
 def _to_json(value: object) -> str:
-    return json.dumps(value, default=_plain, separators=(",", ":"), ensure_ascii=False)
+    # A deck may be written into a page: "</script>" in a name must not end the script it stands in.
+    return json.dumps(value, default=_plain, separators=(",", ":"), ensure_ascii=False).replace("</", "<\\/")
 
 
 def _plain(value: Any) -> Any:

@@ -83,12 +83,13 @@ def moved_layers(city: City, before: pd.DataFrame, after: pd.DataFrame, size_m: 
     moved = shown["moved"].to_numpy()
     limit = np.abs(moved).max()
     strength = np.sqrt(np.abs(moved) / limit)
-    colour = colours.ramp(0.5 + 0.5 * np.sign(moved) * strength, colours.scale("diverging", theme))
+    # Off the middle even where little moved: its colour is the ground's.
+    colour = colours.ramp(0.5 + 0.5 * np.sign(moved) * (0.3 + 0.7 * strength), colours.scale("diverging", theme))
     corners = square_corners(city, shown["col"].to_numpy(), shown["row"].to_numpy(), size_m)
     rows = [
         {
             "p": corner,
-            "c": [*rgb, int(90 + 130 * level)],
+            "c": [*rgb, int(140 + 90 * level)],
             "tip": f"{'+' if value > 0 else '−'}{wording.percent(abs(value))} of the probability\nin {size_m:g} m × {size_m:g} m",
         }
         for corner, rgb, level, value in zip(corners, colour.tolist(), strength, moved, strict=True)

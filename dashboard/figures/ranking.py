@@ -7,7 +7,7 @@ import pydeck as pdk
 from dashboard import wording
 from dashboard.figures import colours
 from dashboard.figures.colours import Theme
-from dashboard.figures.deck import AUTOMATIC, FONT, PIXELS, literal, position
+from dashboard.figures.deck import AUTOMATIC, DIGITS, FONT, PIXELS, literal, position
 
 _SMALLEST, _LARGEST = 8.0, 22.0
 
@@ -41,35 +41,41 @@ def guess_layers(guesses: pd.DataFrame, theme: Theme, edited: bool = False) -> l
         }
         for row, size in zip(guesses.rename(columns={"name": "name_"}).itertuples(), radius, strict=True)
     ][::-1]
-    if not rows:
-        return []
-    discs = pdk.Layer(
-        "ScatterplotLayer",
-        rows,
-        id="guesses",
-        get_position="p",
-        get_radius="r",
-        radius_units=PIXELS,
-        get_fill_color="c",
-        stroked=True,
-        get_line_color=outline,
-        get_line_width=2 if edited else 1.2,
-        line_width_units=PIXELS,
-        pickable=True,
-    )
-    ranks = pdk.Layer(
-        "TextLayer",
-        [{"p": row["p"], "t": row["t"]} for row in rows],
-        id="guess-ranks",
-        get_position="p",
-        get_text="t",
-        get_size=12,
-        get_color=[255, 255, 255] if theme == "light" else [10, 18, 30],
-        font_family=FONT,
-        font_weight=700,
-        character_set=AUTOMATIC,
-    )
-    return [discs, ranks]
+    ink = [255, 255, 255] if theme == "light" else [10, 18, 30]
+    layers = []
+    # Each disc with its number, the best pair last: in two layers, the number of a covered disc would stand on the disc above it.
+    for row in rows:
+        layers.append(
+            pdk.Layer(
+                "ScatterplotLayer",
+                [row],
+                id=f"guess-{row['t']}",
+                get_position="p",
+                get_radius="r",
+                radius_units=PIXELS,
+                get_fill_color="c",
+                stroked=True,
+                get_line_color=outline,
+                get_line_width=2 if edited else 1.2,
+                line_width_units=PIXELS,
+                pickable=True,
+            )
+        )
+        layers.append(
+            pdk.Layer(
+                "TextLayer",
+                [{"p": row["p"], "t": row["t"]}],
+                id=f"guess-rank-{row['t']}",
+                get_position="p",
+                get_text="t",
+                get_size=12,
+                get_color=ink,
+                font_family=FONT,
+                font_weight=700,
+                character_set=DIGITS,
+            )
+        )
+    return layers
 
 
 def truth_layers(

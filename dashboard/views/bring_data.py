@@ -203,15 +203,17 @@ def _recognised(found: Found, choices: IngestChoices) -> IngestChoices:
         st.caption("Nothing could be looked at; the problems say why.")
         return choices
     files = {file.file: file for file in found.inspection.files}
-    name = st.segmented_control(
-        "File",
-        list(files),
-        default=next(iter(files)),
-        required=True,
-        key=f"bring.file.{len(files)}",
-        label_visibility="collapsed" if len(files) == 1 else "visible",
-        format_func=lambda file: wording.literal(file, limit=48),
-    )
+    name = next(iter(files))
+    if len(files) > 1:
+        name = st.segmented_control(
+            "File",
+            list(files),
+            default=name,
+            required=True,
+            wrap=True,
+            key=f"bring.file.{len(files)}",
+            format_func=lambda file: wording.literal(file, limit=48),
+        )
     file = files[name] if name in files else next(iter(files.values()))
     own = choices.files.get(file.file, FileChoices())
     reader = _reader(file, own)
@@ -274,14 +276,14 @@ def _mapping(file: FileSeen, own: FileChoices) -> FileChoices:
         hide_index=True,
         disabled=("column", "examples"),
         key=f"bring.map.{file.file}.{file.reader}",
-        height=min(40 + 35 * len(columns), 390),
+        height="content" if len(columns) <= 10 else 390,
         column_config={
-            "column": st.column_config.TextColumn("Column", width="small"),
-            "examples": st.column_config.TextColumn("Examples", width="medium"),
+            "column": st.column_config.TextColumn("Column", width=110),
+            "examples": st.column_config.TextColumn("Examples", width=150),
             "meaning": st.column_config.SelectboxColumn(
                 "Meaning",
                 options=[_UNUSED, *fields],
-                width="medium",
+                width=170,
                 format_func=lambda name: (
                     name if name == _UNUSED else f"{name.replace('_', ' ')}{' (needed)' if fields[name].required else ''}"
                 ),

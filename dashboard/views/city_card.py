@@ -1,7 +1,6 @@
 """What is known of a city: the map of its layers, its size and rhythm, its data card, its tables, and the ways out."""
 
 import html
-import shutil
 import tempfile
 import zipfile
 from io import BytesIO
@@ -16,9 +15,11 @@ from dashboard.figures.week import week
 from engine.city.city import City, delete_city
 from engine.city.data_card import DataCard
 from engine.city.schema import TABLES
+from engine.city.writers import export_city
 from engine.errors import MobiscopeError
 from engine.runs import delete
 
+MOST_LINES = 4
 FORMATS = {
     "geoparquet": "GeoParquet: all tables, exact, for Python, QGIS and DuckDB",
     "csv": "CSV: all tables as text, coordinates as columns",
@@ -42,10 +43,12 @@ def sentence(city: City, facts: cached.CityFacts) -> str:
         said = f"{name} holds {held}; no visits."
     card = city.info.data_card
     read, dropped = sum(file.rows_in for file in card.files), sum(file.rows_in - file.rows_kept for file in card.files)
-    if read:
+    if read and dropped:
         said += (
             f" {wording.count(dropped)} of {wording.counted(read, 'row')} read were dropped ({wording.percent(dropped / read)})."
         )
+    elif read:
+        said += f" All {wording.counted(read, 'row')} read were kept."
     return said
 
 
@@ -65,6 +68,11 @@ def layers_map(slug: str, height: int = 560) -> None:
         alt=f"Map of {city.name} with everything that was read",
     )
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        panels.reading(
+            "Drawn: every layer the city has: land, water, parks, roads, buildings, districts, cells and places.",
+            "Read: a dot is a place, its area grows with its visits, its colour is the family of its category; hover for its name.",
+            "Do not take an empty part of the map for an empty part of the city: only what was brought is drawn.",
+        )
         if city.has("locations"):
             st.toggle("Places", value=True, key="city.places")
         if city.has("cells"):
@@ -134,6 +142,22 @@ def size_and_rhythm(slug: str) -> None:
         config={"displayModeBar": False},
         alt="Visits by weekday and hour",
     )
+
+
+def kept(card: DataCard) -> None:
+    """What was kept and dropped, in a few lines; the data card below has it in full."""
+    st.subheader("What was kept" if card.files else "Where it comes from", anchor=False)
+    for file in card.files[:MOST_LINES]:
+        st.caption(
+            f"{wording.literal(file.file, limit=40)}: {wording.count(file.rows_kept)} of {wording.counted(file.rows_in, 'row')}, "
+            f"into {file.table.replace('_', ' ')}"
+        )
+    rules = sorted((rule for file in card.files for rule in file.dropped), key=lambda rule: -rule.rows)
+    for rule in rules[:MOST_LINES]:
+        st.caption(f"Dropped {wording.counted(rule.rows, 'row')}: {wording.sentence(rule.explanation)}")
+    if not card.files:
+        for assumption in card.assumptions[:MOST_LINES]:
+            st.caption(wording.sentence(assumption))
 
 
 def data_card(card: DataCard) -> None:
@@ -248,8 +272,6 @@ def export(slug: str) -> None:
 
 def exported(city: City, format: str) -> bytes:
     """A city's files in one zip archive."""
-    from engine.city.writers import export_city
-
     buffer = BytesIO()
     with tempfile.TemporaryDirectory() as folder:
         paths = export_city(city, Path(folder), format)  # type: ignore[arg-type]
@@ -280,8 +302,3 @@ def removal(slug: str) -> None:
         session.set_city(None)
         cached.forget_city(slug)
         navigation.open_page("home")
-
-
-def sweep(folder: Path) -> None:
-    """Removes a folder of uploads that is not needed any more."""
-    shutil.rmtree(folder, ignore_errors=True)

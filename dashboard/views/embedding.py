@@ -11,6 +11,8 @@ from dashboard import cached, panels, session, wording
 from dashboard.figures import base_map, colours
 from dashboard.figures.deck import PIXELS, literal, positions
 from dashboard.figures.projection_scatter import Colouring, projection_scatter
+from dashboard.views import city_map
+from dashboard.views.export_menu import export_menu
 from engine.city.samples import VisitLog
 from engine.errors import MobiscopeError
 
@@ -133,7 +135,25 @@ def picture(run_id: str, name: str, method: str, colour: str, log: VisitLog) -> 
     )
     if shown.is_sampled:
         said += f" {wording.count(len(shown.chosen))} of {wording.count(shown.total)} points are drawn, every popularity decile in its share."
-    st.caption(wording.literal(said, limit=400))
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption(wording.literal(said, limit=400))
+        export_menu(f"embeddings.export.{name}", f"{name}-{method}", _exported(embedding, shown, log))
+
+
+def _exported(embedding: Any, shown: Any, log: VisitLog) -> pd.DataFrame:
+    """The picture in the columns of embedding-atlas: id, vector, projection_x, projection_y; places with their position."""
+    table = pd.DataFrame(
+        {
+            "id": [str(item) for item in np.asarray(embedding.ids, object)[shown.chosen]],
+            "kind": embedding.subject,
+            "projection_x": shown.position[:, 0],
+            "projection_y": shown.position[:, 1],
+            "vector": list(embedding.vectors[shown.chosen]),
+        }
+    )
+    if embedding.subject == "location":
+        table["longitude"], table["latitude"] = log.places.longitude[shown.chosen], log.places.latitude[shown.chosen]
+    return table
 
 
 @st.fragment(run_every="1s")
@@ -187,14 +207,16 @@ def linked_map(run_id: str, name: str, colour: str, log: VisitLog) -> None:
         line_width_units=PIXELS,
         pickable=True,
     )
-    base = cached.base(slug, theme, places=False, buildings="none")
-    state = st.pydeck_chart(
-        base_map.deck([*base.layers, layer], city, theme),
-        height=560,
-        key="embeddings.map",
-        on_select="rerun",
-        selection_mode="multi-object",
-        alt="Map of the places in the colours of the picture",
+    base = cached.base(slug, theme, places=False, buildings="none", faint=True)
+    layers, meaning = [*base.layers, layer], colouring(colour, run_id, name, log)
+    if meaning.groups is not None:
+        present = {str(group) for group in meaning.groups}
+        legend = city_map.families_legend({group: hex_ for group, hex_ in (meaning.palette or {}).items() if group in present})
+    else:
+        legend = [city_map.Entry("ramp", meaning.title)]
+    alt = "Map of the places in the colours of the picture"
+    state = city_map.draw(
+        city, layers, key="embeddings.map", alt=alt, legend=legend, attribution=base.attribution, height=560, selectable=True
     )
     clicked = tuple(str(item["id"]).lstrip("\u200b") for item in session.picked(state, "linked"))
     if clicked and clicked != session.get("embeddings.clicked", ()):

@@ -6,6 +6,8 @@ import streamlit as st
 from dashboard import cached, panels, session, wording
 from dashboard.figures import base_map
 from dashboard.figures.field_map import kernel_figure, raster_layer, value_image
+from dashboard.views import city_map
+from dashboard.views.export_menu import export_menu
 from engine.city.samples import VisitLog
 from engine.field import change_per_metre, false_colour, similarity_to
 
@@ -56,13 +58,12 @@ def _map(run_id: str, log: VisitLog, shown: str, text: str) -> None:
         image = value_image(values, theme, low, high)
         said = f"Cosine of every point with {about}: dark {low:.2f} or less, bright {high:.2f} or more."
     base = cached.base(slug, theme, places=False, buildings="none")
-    st.pydeck_chart(
-        base_map.deck([*base.layers, raster_layer(image, raster.bounds)], cached.city(slug), theme),
-        height=520,
-        key="field.map",
-        alt=f"Map of the model's field: {SHOWN[shown]}",
-    )
-    st.caption(wording.literal(said, limit=300))
+    layers = [*base.layers, raster_layer(image, raster.bounds)]
+    legend = [] if shown == "colour" else [city_map.Entry("ramp", "low to high")]
+    city_map.draw(cached.city(slug), layers, key="field.map", alt=f"Map of the model's field: {SHOWN[shown]}", legend=legend)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption(wording.literal(said, limit=300))
+        export_menu("field.export", f"field-{shown}", deck=base_map.deck(layers, cached.city(slug), theme))
 
 
 def _query(run_id: str, log: VisitLog, shown: str, text: str) -> tuple[np.ndarray | None, str]:

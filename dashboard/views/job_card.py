@@ -49,7 +49,8 @@ def _sidebar_jobs() -> None:
         st.caption("**Jobs**")
     for run in running:
         status = Run.open(run.id).status()
-        st.progress(status.share, text=f"{wording.literal(run.name)} · {one_line(status)}")
+        left = f" · at most {wording.duration(status.eta_s)} left" if status.eta_s is not None else f" · {STATES[status.state]}"
+        st.progress(status.share, text=f"{wording.literal(run.name, limit=40)}{left}")
 
 
 def one_line(status: RunStatus) -> str:
@@ -124,16 +125,17 @@ def _card(run_id: str, was_active: bool) -> None:
             st.progress(status.share, text=said)
         elif status.message:
             (st.error if status.state in ("FAILED", "LOST") else st.info)(wording.sentence(status.message))
-        _numbers(status)
+        _numbers(status, summary)
         _curves(run_id)
         if status.state in ("FAILED", "LOST", "CANCELLED"):
             with st.expander("The last lines of the log"):
                 st.code("\n".join(run.log_tail(40)) or "The log is empty.", language=None)
 
 
-def _numbers(status: RunStatus) -> None:
+def _numbers(status: RunStatus, summary: RunSummary) -> None:
+    took = (summary.ended_at - summary.started_at).total_seconds() if summary.ended_at and summary.started_at else float("nan")
     facts = [
-        ("Phase", status.phase or "–", None),
+        ("Took", wording.duration(took), "The last attempt.") if status.has_ended else ("Phase", status.phase or "–", None),
         (
             "Epoch",
             f"{status.epoch} of at most {status.epochs}" if status.epochs else "–",
@@ -197,6 +199,12 @@ def _curves(run_id: str) -> None:
     if not figures:
         st.caption("The curves appear with the first epoch.")
         return
+    panels.reading(
+        "Drawn: per stage of training, the loss on training and validation data and what validation measures, by optimiser step.",
+        "Read: training should fall; where validation rises again, the model learns by heart, and the best weights so far are "
+        "kept.",
+        "Do not compare losses of different settings; compare their metrics on the Runs page.",
+    )
     for column, (title, figure) in zip(st.columns(max(len(figures), 3), gap="medium"), figures.items(), strict=False):
         with column:
             st.caption(wording.literal(title))

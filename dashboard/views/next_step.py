@@ -165,7 +165,7 @@ def draw_map(
     if moved and step.edit:
         before, after = (mass_by_square(places, reply.probability, size) for reply in (step.before[0], step.model))
         layers += moved_layers(city, before, after, size, theme)
-        legend.append(Entry("diverging", f"probability moved out / in, {size:g} m squares"))
+        legend.append(Entry("diverging", f"probability lost or gained, {size:g} m"))
     elif mass:
         layers += mass_layers(city, mass_by_square(places, step.model.probability, size), size, theme)
         legend.append(Entry("ramp", f"probability in {size:g} m squares"))

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from dashboard import cached, session
+from dashboard import cached
 from dashboard.figures import base_map
 from dashboard.figures.slice_bars import slice_bars
 from dashboard.figures.still import still_png
@@ -25,7 +25,7 @@ def report_button(run_id: str, key: str, scenario: Scenario | None = None, compa
         scenario: The what-if in hand, if any.
         comparison: Its answer.
     """
-    slug = str(session.city())
+    slug = Run.open(run_id).summary.city
     name = f"{store.slug(run_id)}-report.html"
     st.download_button(
         "Report as one HTML file",

@@ -11,16 +11,19 @@ from dashboard.figures.bars import metric_bars
 from dashboard.figures.frame import CONFIG
 from dashboard.figures.slice_bars import slice_bars
 from dashboard.views.job_card import STATES
+from dashboard.views.report_button import report_button
+from dashboard.views.versus import versus
 from engine.errors import MobiscopeError
 from engine.runs import Run, RunSummary, delete, rename
 
 DETAILS = {"baselines": "Against baselines", "slices": "By slice", "warnings": "Warnings", "settings": "Settings and data"}
+MOST_RUNS = 200
 SHOWN = ("acc@1", "acc@5", "acc@10", "mrr", "ndcg@10", "f1", "distance_median_m")
 
 
 def sentence(runs: list[RunSummary]) -> str:
     """How many runs are ahead of their best baseline, in one sentence."""
-    scored = [found for run in runs if run.state == "DONE" and (found := cached.scores(run.id)) and found.baseline]
+    scored = [found for run in runs[:MOST_RUNS] if run.state == "DONE" and (found := cached.scores(run.id)) and found.baseline]
     if not scored:
         return "Every run is measured beside baselines that only count visits. There is no finished run to compare yet."
     ahead = sum(found.value > found.baseline_value for found in scored)
@@ -33,6 +36,11 @@ def sentence(runs: list[RunSummary]) -> str:
 
 def draw(runs: list[RunSummary]) -> None:
     """The table; what is picked in it is shown below."""
+    if len(runs) > MOST_RUNS:
+        st.caption(
+            f"The newest {wording.count(MOST_RUNS)} of {wording.count(len(runs))} runs; the run picker in the sidebar has those of its city."
+        )
+        runs = runs[:MOST_RUNS]
     table = listing(runs)
     state = st.dataframe(
         table.drop(columns="id"),
@@ -40,13 +48,14 @@ def draw(runs: list[RunSummary]) -> None:
         on_select="rerun",
         selection_mode="multi-row",
         key="runs.table",
-        height=min(38 + 35 * len(table), 300),
+        height="content" if len(table) <= 7 else 290,
+        placeholder="–",
         column_config={
             "Acc@1": st.column_config.NumberColumn(
-                format="percent", help="Share of test steps whose true place is the first guess."
+                format="%.1f %%", help="Share of test steps whose true place is the first guess."
             ),
-            "best baseline": st.column_config.NumberColumn(format="percent", help="Acc@1 of the best baseline on the same steps."),
-            "MRR": st.column_config.NumberColumn(format="percent", help="Mean of 1/rank of the true place."),
+            "best baseline": st.column_config.NumberColumn(format="%.1f %%", help="Acc@1 of the best baseline on the same steps."),
+            "MRR": st.column_config.NumberColumn(format="%.1f %%", help="Mean of 1/rank of the true place."),
             "n": st.column_config.NumberColumn(format="localized", help="Test steps."),
             "validation": st.column_config.LineChartColumn(help="The watched validation metric by epoch."),
             "made": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm"),
@@ -55,7 +64,8 @@ def draw(runs: list[RunSummary]) -> None:
     picked = [table["id"].iloc[row] for row in state.selection.rows if row < len(table)]
     known = {run.id: run for run in runs}
     if not picked:
-        picked = [run_id for run_id in [session.run()] if run_id in known]
+        done = [run.id for run in runs if run.state == "DONE"]
+        picked = [run_id for run_id in [session.run(), *done] if run_id in known][:1]
     if len(picked) == 2:
         with panels.guarded("comparing two runs"):
             comparison(known[picked[0]], known[picked[1]])
@@ -79,9 +89,9 @@ def listing(runs: list[RunSummary]) -> pd.DataFrame:
                 "model": run.model,
                 "preset": run.preset,
                 "state": STATES[run.state],
-                "Acc@1": found.value if found else None,
-                "best baseline": found.baseline_value if found else None,
-                "MRR": mrr.value if mrr else None,
+                "Acc@1": 100 * found.value if found else None,
+                "best baseline": 100 * found.baseline_value if found else None,
+                "MRR": 100 * mrr.value if mrr else None,
                 "n": found.n if found else None,
                 "validation": cached.validation_curve(run.id),
                 "made": run.created_at,
@@ -100,6 +110,8 @@ def one(run: RunSummary) -> None:
         if st.button("Open", key="runs.open", type="primary", help="Makes it the run of all pages and goes to its predictions."):
             session.set_run(run.id, city=run.city)
             navigation.open_page("next_location" if run.state == "DONE" else "train")
+        if run.state == "DONE":
+            report_button(run.id, "runs.report")
         with st.popover("Rename"):
             name = st.text_input("Name", value=run.name, max_chars=120, key=f"runs.name.{run.id}")
             st.button("Save the name", key="runs.rename", on_click=_act, args=(rename, run.id, name), disabled=not name.strip())
@@ -179,7 +191,16 @@ def _by_slice(run: RunSummary) -> None:
     titles = cached.slice_titles()
     names = [name for name in dict.fromkeys(table["slice"]) if name != "all"]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = st.selectbox("Slice", names, format_func=lambda key: titles.get(key, (key, ""))[0], key="runs.slice", width=280)
+        linked = session.slice_name()
+        name = st.selectbox(
+            "Slice",
+            names,
+            index=names.index(linked) if linked in names else 0,
+            format_func=lambda key: titles.get(key, (key, ""))[0],
+            key="runs.slice",
+            width=280,
+        )
+        session.set_slice(name)
         metric = st.selectbox("Metric", list(SHOWN), format_func=cached.metric_title, key="runs.slice_metric", width=220)
         found = cached.scores(run.id, metric)
         everyone = list(dict.fromkeys(table["predictor"]))
@@ -316,6 +337,7 @@ def comparison(first: RunSummary, second: RunSummary) -> None:
     with right:
         st.markdown("**Data cards that differ**")
         _differences(flat(_card(first.id)), flat(_card(second.id)), first.name, second.name, "card")
+    versus(first, second)
 
 
 def _card(run_id: str) -> dict[str, Any]:

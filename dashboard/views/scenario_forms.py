@@ -25,20 +25,12 @@ from engine.scenarios.edits import (
 from engine.scenarios.mechanisms import ACTIONS
 
 KINDS = ("Place", "Moment", "History", "Mechanism")
-_POSITION = "what_if.position"
+_CLICKED, _LONGITUDE, _LATITUDE = "what_if.clicked", "what_if.longitude", "what_if.latitude"
 
 
 def set_position(longitude: float, latitude: float) -> None:
-    """Remembers the position clicked on the map."""
-    session.put(_POSITION, (longitude, latitude))
-    session.set_widget("what_if.longitude", longitude)
-    session.set_widget("what_if.latitude", latitude)
-
-
-def position() -> tuple[float, float] | None:
-    """The position clicked on the map."""
-    found: tuple[float, float] | None = session.get(_POSITION, None)
-    return found
+    """Remembers the position clicked on the map; the form's fields take it over when they are next drawn."""
+    session.put(_CLICKED, (longitude, latitude))
 
 
 def draw(
@@ -81,7 +73,12 @@ def _place(places: Places, middle: tuple[float, float]) -> None:
     action = st.segmented_control(
         "What happens", actions, default=actions[0], required=True, key=f"what_if.action.{known}", label_visibility="collapsed"
     )
-    at = position() or middle
+    clicked: tuple[float, float] | None = session.get(_CLICKED, None)
+    session.drop(_CLICKED)
+    if clicked is not None or session.widget(_LATITUDE, None) is None:
+        longitude, latitude = clicked or middle
+        session.set_widget(_LONGITUDE, longitude)
+        session.set_widget(_LATITUDE, latitude)
     if known and action != actions[0]:
         row = places.index[primary]
         st.markdown(
@@ -91,8 +88,8 @@ def _place(places: Places, middle: tuple[float, float]) -> None:
         st.caption("Click a place on the map to close, move or retag it.")
     if action in ("Open a new place", "Move"):
         left, right = st.columns(2)
-        latitude = left.number_input("Latitude, °", -90.0, 90.0, at[1], format="%.5f", step=0.001, key="what_if.latitude")
-        longitude = right.number_input("Longitude, °", -180.0, 180.0, at[0], format="%.5f", step=0.001, key="what_if.longitude")
+        latitude = left.number_input("Latitude, °", -90.0, 90.0, format="%.5f", step=0.001, key=_LATITUDE)
+        longitude = right.number_input("Longitude, °", -180.0, 180.0, format="%.5f", step=0.001, key=_LONGITUDE)
     categories = [name for name in places.category_names if name]
     if action in ("Open a new place", "Change category"):
         category = st.selectbox("Category", categories or [""], accept_new_options=True, key="what_if.category")

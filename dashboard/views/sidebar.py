@@ -1,9 +1,11 @@
 """The sidebar: city, run, slice and selection, chosen once for all pages, and the jobs in progress."""
 
+from urllib.parse import urlencode
+
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, exports, session, wording
+from dashboard import cached, exports, saved_views, session, wording
 from dashboard.views import job_card
 from engine.city.city import CityInfo
 
@@ -21,6 +23,7 @@ def draw() -> None:
     _run()
     _selection()
     job_card.in_sidebar()
+    _link()
 
 
 def facts_line(facts: cached.CityFacts, info: CityInfo) -> str:
@@ -111,6 +114,16 @@ def _selection() -> None:
                 type="tertiary",
                 on_click="ignore",
             )
+
+
+def _link() -> None:
+    """A link that brings this view back: city, run, sample, selection, what-if and the controls of the pages."""
+    with st.popover("Link to this view", type="tertiary"):
+        if st.button("Make the link", key="sidebar.link", help="What you see, as a link for this machine's dashboard."):
+            session.put("sidebar.view", saved_views.save_view())
+        if view := session.get("sidebar.view", None):
+            parameters = urlencode(session.link() | {"view": view})
+            st.code(f"{session.url().split('?')[0]}?{parameters}", language=None, wrap_lines=True)
 
 
 def _invert() -> None:

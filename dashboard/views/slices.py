@@ -7,9 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cached, panels, session, wording
-from dashboard.figures import base_map
+from dashboard.figures import base_map, colours
 from dashboard.figures.found_places import found_by_place, found_layers
 from dashboard.figures.slice_bars import slice_bars
+from dashboard.views import city_map
+from dashboard.views.export_menu import export_menu
 from engine.city.samples import Places
 from engine.evaluation.metrics import METRICS
 from engine.evaluation.slices import SLICES
@@ -99,18 +101,22 @@ def starved_map(slug: str, predictions: pd.DataFrame, places: Places, k: int) ->
         longitude=places.longitude[rows], latitude=places.latitude[rows], name=places.names[rows], id=places.ids[rows]
     )
     theme = session.theme()
-    base = cached.base(slug, theme, places=False)
-    st.pydeck_chart(
-        base_map.deck([*base.layers, *found_layers(table, theme, k)], cached.city(slug), theme),
-        height=520,
-        key="slices.map",
-        alt="Map of places by the share of their cases in which they were found",
-    )
+    base = cached.base(slug, theme, places=False, faint=True)
+    layers = [*base.layers, *found_layers(table, theme, k)]
+    legend = [
+        city_map.Entry("ramp", f"never to always among the first {k}"),
+        city_map.Entry("ring", "never found", colours.role("miss", theme)),
+        city_map.Entry("disc", "area: number of cases", colours.ink("muted", theme)),
+    ]
+    alt = "Map of places by the share of their cases in which they were found"
+    city_map.draw(cached.city(slug), layers, key="slices.map", alt=alt, legend=legend, attribution=base.attribution)
     starved = int((table["found"] == 0).sum())
-    st.caption(
-        f"A disc is a place that somebody went to in the cases shown; its area grows with its cases. Dark is never among the first {k}, "
-        f"bright is always; outlined places were never found ({wording.count(starved)} of {wording.count(len(table))})."
-    )
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption(
+            f"Never found: {wording.count(starved)} of {wording.counted(len(table), 'place')} that somebody went to in these cases."
+        )
+        deck = base_map.deck(layers, cached.city(slug), theme)
+        export_menu("slices.places", "found-places", table.drop(columns="location"), deck)
     return starved
 
 

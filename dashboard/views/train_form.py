@@ -2,16 +2,13 @@
 
 import numpy as np
 import pandas as pd
-import pydeck as pdk
 import streamlit as st
 from pydantic import ValidationError
 
 from dashboard import cached, forms, panels, session, wording
-from dashboard.figures import base_map, colours
-from dashboard.figures.deck import PIXELS, literal, positions
-from dashboard.figures.parts import PART_TITLES, timeline
+from dashboard.figures import base_map
+from dashboard.figures.parts import PART_TITLES, part_layers, timeline, unseen_places
 from engine.city.city import City
-from engine.city.samples import Samples
 from engine.city.splits import PARTS, Split
 from engine.cli import command_for
 from engine.errors import MobiscopeError
@@ -40,7 +37,7 @@ def sentence(slug: str, run_id: str | None) -> str:
         )
     done = [run for run in runs if run.state == "DONE"]
     if done and (line := cached.headline(done[0].id)):
-        return f"The latest of {wording.counted(len(done), 'finished run')} on {name}: {line}"
+        return f"{wording.counted(len(done), 'finished run')} on {name}; the latest: {line}"
     return f"Nothing has been trained on {name} yet. The proposed settings are a good start."
 
 
@@ -108,8 +105,20 @@ def _split(city: City) -> Split | None:
     ]
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader("What it learns from", anchor=False)
+        panels.reading(
+            "Drawn: places as discs by their training visits, ringed where training never sees a visit; below, visits per day "
+            "and part.",
+            "Read: training comes before validation, validation before test, for every person by their own days. "
+            "A target is a visit with enough history in its own part.",
+            "Do not choose settings by the test part; it is for the last word.",
+        )
         with st.popover("Change the split", type="tertiary"):
-            return forms.draw(Split(kind=kinds[0]), "train.split", options={"kind": kinds}, visible=5)
+            return forms.draw(
+                Split(kind=kinds[0] if kinds else "chronological"),
+                "train.split",
+                options={"kind": kinds or ["chronological"]},
+                visible=5,
+            )
 
 
 def _preview(slug: str, city: City, split: Split) -> None:
@@ -120,7 +129,7 @@ def _preview(slug: str, city: City, split: Split) -> None:
         return
     theme, log = session.theme(), samples.log
     counts = np.bincount(samples.part, minlength=len(PARTS))
-    unseen = ~log.seen & (np.bincount(log.location, minlength=len(log.places)) > 0)
+    unseen = unseen_places(log)
     st.markdown(
         f"Split {KIND_TITLES[split.kind]}: {wording.count(counts[0])} training, {wording.count(counts[1])} validation and "
         f"{wording.count(counts[2])} test targets, each with the visits of up to {split.history_days} days before it. "
@@ -130,13 +139,14 @@ def _preview(slug: str, city: City, split: Split) -> None:
     if not counts.all():
         st.warning("One part has no target. Shorten the warm-up or the history a target needs, or change the shares.")
     base = cached.base(slug, theme, places=False)
-    layers = [*base.layers, *_places(samples, unseen, theme)]
+    marks, note = part_layers(log, theme)
+    layers = [*base.layers, *marks]
     st.pydeck_chart(
         base_map.deck(layers, city, theme), height=340, key="train.map", alt="Places seen in training and places that are not"
     )
     st.caption(
         "Dots are places, larger with more training visits; ringed ones are visited only outside the training part, so a model "
-        "must name them without having seen anyone there."
+        f"must name them without having seen anyone there. {note}"
     )
     st.plotly_chart(
         timeline(cached.visits_by_day(slug, split), theme),
@@ -145,45 +155,3 @@ def _preview(slug: str, city: City, split: Split) -> None:
         alt="Visits per day by part",
     )
     st.caption(f"Visits per local day, by part: {', '.join(PART_TITLES.values())}.")
-
-
-def _places(samples: Samples, unseen: np.ndarray, theme: colours.Theme) -> list[pdk.Layer]:
-    log = samples.log
-    seen = np.flatnonzero(log.seen)[:20_000]
-    new = np.flatnonzero(unseen)[:5_000]
-    where = positions(log.places.longitude, log.places.latitude)
-    radius = np.round(1.2 + 3.8 * np.sqrt(log.visits_in_training / max(log.visits_in_training.max(), 1)), 1)
-    tip = [
-        f"{str(name)[:80]}\n{visits:,} training visits"
-        for name, visits in zip(log.places.names, log.visits_in_training, strict=True)
-    ]
-    return [
-        pdk.Layer(
-            "ScatterplotLayer",
-            [{"p": where[row], "r": radius[row], "tip": literal(tip[row])} for row in seen[:5_000]]
-            + [{"p": where[row], "r": radius[row]} for row in seen[5_000:]],
-            id="train-seen",
-            get_position="p",
-            get_radius="r",
-            radius_units=PIXELS,
-            get_fill_color=colours.rgba(colours.role("prediction", theme), 150),
-            pickable=True,
-        ),
-        pdk.Layer(
-            "ScatterplotLayer",
-            [
-                {"p": where[row], "tip": literal(f"{str(log.places.names[row])[:80]}\nnot visited in the training part")}
-                for row in new
-            ],
-            id="train-unseen",
-            get_position="p",
-            get_radius=4,
-            radius_units=PIXELS,
-            filled=False,
-            stroked=True,
-            get_line_color=colours.rgba(colours.role("truth", theme)),
-            line_width_units=PIXELS,
-            get_line_width=1.5,
-            pickable=True,
-        ),
-    ]

@@ -4,7 +4,7 @@ Every outcome is one of: kept, kept after a counted repair, left out for a count
 Rows are numbered from 1 below the header. Thresholds follow reliability.md §5.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -98,12 +98,14 @@ class Ledger:
         rows_in: Rows seen so far.
         problems: What was found, fatal or not.
         repairs: What was mended or assumed, as sentences.
+        row_in_file: Number of a parsed row among all rows of the file, the ragged ones included.
     """
 
     file: str
     rows_in: int = 0
     problems: list[Problem] = field(default_factory=list)
     repairs: list[str] = field(default_factory=list)
+    row_in_file: Callable[[int], int] = lambda row: row
     _rows: dict[str, int] = field(default_factory=dict)
     _examples: dict[str, list[str]] = field(default_factory=dict)
     _first: dict[str, tuple[int | None, str | None, str]] = field(default_factory=dict)
@@ -138,7 +140,7 @@ class Ledger:
             for position in positions[:EXAMPLES]:
                 row = int(rows[position]) if rows is not None else first_row + int(position)
                 shown = quoted(values[int(position)]) if values is not None else ""  # type: ignore[index]
-                examples.append((row, shown))
+                examples.append((self.row_in_file(row), shown))
         self.count(code, len(positions), examples, column)
 
     def count(self, code: str, rows: int, examples: Iterable[tuple[int, str]] = (), column: str | None = None) -> None:

@@ -331,7 +331,9 @@ def open_city(name: str) -> City:
 
 
 def delete_city(name: str) -> None:
-    """Deletes a saved city by name or slug: its tables and images. Runs trained on it are deleted by `engine.runs.delete`.
+    """Deletes a saved city by name or slug: its tables and images, and what was computed from any city and can be computed again.
+
+    Runs trained on it are deleted by `engine.runs.delete`.
 
     Raises:
         CityError: If there is none.
@@ -342,6 +344,10 @@ def delete_city(name: str) -> None:
     gone = folder.with_name(f".old-{uuid.uuid4().hex[:12]}")
     os.replace(folder, gone)
     shutil.rmtree(gone, ignore_errors=True)
+    # Cached results are named by their content, not by their city, so all of them go; uploads in progress are nobody's result.
+    for path in store.cache_folder().glob("*/**/*"):
+        if path.is_file() and path.relative_to(store.cache_folder()).parts[0] != "uploads":
+            path.unlink(missing_ok=True)
 
 
 def utm_crs(longitude: float, latitude: float) -> str:

@@ -73,6 +73,7 @@ def combine(results: Sequence[ReadResult], time_zone: str | None = None) -> Comb
         upload.tables["locations"] = locations
     if visits is not None and not any(problem.fatal for problem in upload.problems):
         visits, source = _drop_unplaced(visits, source, locations, cards, upload.problems)
+    upload.problems.extend(_compare_places(upload.tables))
     _settle_zone(upload, results, time_zone, assumptions, visits)
     if visits is not None and upload.time_zone and not any(problem.fatal for problem in upload.problems):
         upload.tables["visits"] = _finish_visits(visits, upload.time_zone, assumptions)
@@ -266,6 +267,36 @@ def _drop_unplaced(
             drop_later(card, "NO_POSITION", len(lost), examples) if card.table == "visits" else card for card in cards[index]
         ]
     return visits[placed].reset_index(drop=True), source[placed]
+
+
+def _compare_places(tables: dict[str, pd.DataFrame]) -> list[Problem]:
+    """Says where the locations lie far from the other tables of the city, or among them only the other way round."""
+    locations = tables.get("locations")
+    if locations is None or locations.empty:
+        return []
+    longitude, latitude = float(locations.geometry.x.median()), float(locations.geometry.y.median())
+    problems = []
+    for name in ("cells", "boundary", "buildings", "pois"):
+        frame = tables.get(name)
+        if not isinstance(frame, gpd.GeoDataFrame) or frame.empty:
+            continue
+        west, south, east, north = frame.total_bounds
+        margin = max(east - west, north - south, 0.2)
+
+        def is_near(x: float, y: float, box: tuple[float, ...] = (west, south, east, north), wide: float = margin) -> bool:
+            return bool(box[0] - wide <= x <= box[2] + wide and box[1] - wide <= y <= box[3] + wide)
+
+        if is_near(longitude, latitude):
+            continue
+        if is_near(latitude, longitude):
+            found = f"The locations lie among the {name} only with latitude and longitude swapped."
+            problems.append(
+                Problem("SWAP_SUSPECTED", found, "Set option `swap_coordinates` to true.", column="latitude", fatal=False)
+            )
+        else:
+            found = f"The locations lie around {latitude:.3f}, {longitude:.3f}, outside the {name}."
+            problems.append(Problem("FAR_APART", found, "Check that the files are of one city.", fatal=False))
+    return problems
 
 
 def _settle_zone(

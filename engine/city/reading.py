@@ -12,13 +12,14 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from engine.city.checks import DROP_RULES
 from engine.city.city import City
 from engine.city.combine import Combined, combine
 from engine.city.data_card import DataCard, FileCard
 from engine.city.readers import READERS
-from engine.city.readers.base import ReadContext, Reader, ReadResult, SniffedFile
+from engine.city.readers.base import FileChoices, ReadContext, Reader, ReadResult, SniffedFile
 from engine.city.readers.sniff import sniff, unpack
-from engine.city.recipe import IngestChoices
+from engine.city.recipe import ALL_FILES, IngestChoices
 from engine.errors import CityError, IngestError, Problem
 
 SKIP = "skip"
@@ -83,6 +84,7 @@ class Upload:
     results: list[ReadResult] = field(default_factory=list)
     combined: Combined = field(default_factory=Combined)
     postponed: list[tuple[SniffedFile, bool]] = field(default_factory=list)
+    used: set[str] = field(default_factory=set)
 
 
 def read_upload(
@@ -110,7 +112,7 @@ def read_upload(
     context = ReadContext(folder, choices.time_zone, limit_rows, now or datetime.now(UTC), report)
     known = {name for _, name in files}
     for name in choices.files:
-        if name != "*" and name not in known and not any(name.startswith(f"{file}/") for file in known):
+        if name != ALL_FILES and name not in known and not any(name.startswith(f"{file}/") for file in known):
             found = f"Choices are given for `{name}`, which is not among the files."
             upload.results.append(ReadResult(problems=[Problem("FILE_MISSING", found, "Bring it, or correct the name.")]))
     for index, (path, name) in enumerate(files):
@@ -125,6 +127,7 @@ def read_upload(
             if not any(seen.file == name for seen in upload.seen):
                 upload.seen.append(FileSeen(file=name, size=path.stat().st_size))
     _read_postponed(choices, context, upload)
+    upload.results.append(ReadResult(problems=_unused(choices, upload)))
     report("Putting the tables together", 0.9)
     upload.combined = combine(upload.results, choices.time_zone)
     if not upload.combined.tables and not any(problem.fatal for problem in upload.combined.problems):
@@ -164,7 +167,9 @@ def build_city(upload: Upload, name: str, choices: IngestChoices) -> City:
     combined = upload.combined
     if any(problem.fatal for problem in combined.problems):
         raise IngestError(combined.problems)
-    notes = [str(problem) for problem in combined.problems if not problem.fatal]
+    told = {repair for entry in combined.card.files for repair in entry.repairs}
+    # What was dropped stands in the file cards with its counts.
+    notes = [str(problem) for problem in combined.problems if problem.code not in DROP_RULES and problem.found not in told]
     card = combined.card.model_copy(update={"assumptions": list(dict.fromkeys([*combined.card.assumptions, *notes]))})
     provenance = combined.provenance | {
         "source": "upload",
@@ -240,7 +245,10 @@ def _read_one(
     chosen = choices.of(sniffed.name)
     if chosen.reader == SKIP:
         return
-    candidates = sorted(((reader.name, _confidence(reader, sniffed)) for reader in READERS.values()), key=lambda pair: -pair[1])
+    candidates = sorted(
+        ((reader.name, max(_confidence(reader, sniffed), _fit(reader, sniffed, chosen))) for reader in READERS.values()),
+        key=lambda pair: -pair[1],
+    )
     if chosen.reader is not None and chosen.reader not in READERS:
         found = f"There is no reader `{chosen.reader}`."
         raise IngestError([Problem("READER", found, f"Readers are {', '.join(READERS)}, or `{SKIP}`.", sniffed.name)])
@@ -274,39 +282,68 @@ def _read_one(
         return
     reader = READERS[name]
     seen.reader, seen.title, seen.confidence = name, reader.title, confidence
-    seen.mapping = {key: column for key, column in (reader.propose(sniffed) | chosen.mapping).items() if column}
+    own = _choices_for(reader, sniffed, choices, upload.used)
+    seen.mapping = {key: column for key, column in (reader.propose(sniffed) | own.mapping).items() if column}
     seen.columns = _columns(sniffed, seen.mapping) or [
         ColumnSeen(name=column, samples=list(values)[:5], field={name: key for key, name in seen.mapping.items()}.get(column))
         for column, values in reader.samples(sniffed).items()
     ]
     context.report(f"Reading {sniffed.name} as {reader.title}", 0.1)
-    result = _read_guarded(reader, sniffed, choices, context)
+    result = _read_guarded(reader, sniffed, own, context)
     upload.results.append(result)
     seen.card = result.cards[0] if result.cards else None
     seen.is_partial = context.limit_rows is not None and seen.card is not None and seen.card.rows_in >= context.limit_rows
 
 
-def _read_guarded(reader: Reader, sniffed: SniffedFile, choices: IngestChoices, context: ReadContext) -> ReadResult:
+def _fit(reader: Reader, sniffed: SniffedFile, chosen: FileChoices) -> float:
+    """How well a reader fits once the analyst's mapping stands beside its own proposal; 0 where nothing was mapped for it."""
+    columns = set(sniffed.columns)
+    mapped = {key: column for key, column in chosen.mapping.items() if column in columns}
+    fields = {spec.name for spec in reader.fields}
+    if not reader.takes_any_table or not mapped or not mapped.keys() <= fields:
+        return 0.0
+    there = mapped.keys() | reader.propose(sniffed).keys()
+    whole = all(spec.name in there for spec in reader.fields if spec.required)
+    # Among readers that all fit, the one that can hold most is the most general.
+    return 0.6 + 0.01 * len(mapped) + 0.001 * len(fields) if whole else 0.0
+
+
+def _choices_for(reader: Reader, sniffed: SniffedFile, choices: IngestChoices, used: set[str]) -> FileChoices:
+    """The file's own choices, and those for all files that it can follow; which of the latter these are is noted in `used`."""
+    own, common = choices.files.get(sniffed.name, FileChoices()), choices.files.get(ALL_FILES, FileChoices())
+    fields, names = {spec.name for spec in reader.fields}, {option.name for option in reader.options} | {"encoding"}
+    columns = set(sniffed.columns) or set(reader.samples(sniffed))
+    mapping = {key: column for key, column in common.mapping.items() if key in fields and (column in columns or not column)}
+    options = {key: value for key, value in common.options.items() if key in names}
+    used |= {f"field {key}" for key in mapping} | {f"option {key}" for key in options}
+    return FileChoices(reader=own.reader or common.reader, mapping=mapping | own.mapping, options=options | own.options)
+
+
+def _unused(choices: IngestChoices, upload: Upload) -> list[Problem]:
+    """What was chosen for all files and fits none of them: a slip of the pen that must not pass silently."""
+    common = choices.files.get(ALL_FILES, FileChoices())
+    problems = []
+    for key, column in common.mapping.items():
+        if f"field {key}" not in upload.used:
+            found = f"No file has both a field `{key}` and a column `{column[:60]}`."
+            problems.append(
+                Problem("FIELD", found, "Check the spelling of both; the fields of each reader are in the file formats page.")
+            )
+    for key in common.options:
+        if f"option {key}" not in upload.used:
+            problems.append(Problem("OPTION", f"No file is read with an option `{key}`.", "Check its spelling, or leave it out."))
+    return problems
+
+
+def _read_guarded(reader: Reader, sniffed: SniffedFile, chosen: FileChoices, context: ReadContext) -> ReadResult:
     """What a reader answers, its refusals as problems; whatever else it raises is our mistake and is said as such."""
+    names = {option.name for option in reader.options}
     try:
-        chosen = choices.of(sniffed.name)
-        names = {option.name for option in reader.options}
-        unknown = [name for name in chosen.options if name not in names]
-        own = choices.files.get(sniffed.name)
-        if own and (wrong := [name for name in own.options if name not in names]):
+        wrong = [name for name in chosen.options if name not in names | {"encoding"}]
+        if wrong:
             listed = ", ".join(sorted(names)) or "none"
             raise IngestError([Problem("OPTION", f"{reader.title} has no option `{wrong[0]}`.", f"It has {listed}.", sniffed.name)])
-        fields = {spec.name for spec in reader.fields}
-        common = choices.files.get("*")
-        # A mapping for all files speaks to those files that have the column.
-        columns = set(sniffed.columns) or set(reader.samples(sniffed))
-        mapping = {
-            key: column
-            for key, column in chosen.mapping.items()
-            if (own and key in own.mapping) or not common or (key in fields and column in columns) or len(choices.files) == 0
-        }
-        options = {key: value for key, value in chosen.options.items() if key not in unknown}
-        return reader.read(sniffed, chosen.model_copy(update={"mapping": mapping, "options": options}), context)
+        return reader.read(sniffed, chosen, context)
     except IngestError as error:
         return ReadResult(problems=[_named(problem, sniffed.name) for problem in error.problems])
     except MemoryError:

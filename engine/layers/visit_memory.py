@@ -128,10 +128,11 @@ def recall_places(
     last_is_weekend[has_visits] = histories.weekday[histories.last[has_visits]] >= 5
     opens = np.full(samples, np.iinfo(np.int32).max, np.int64)
     opens[has_visits] = histories.day[offsets[:-1][has_visits]]
-    m_sample, m_row, m_size = _memory_rows(memory, user, opens, most)
+    m_sample, m_row = _memory_rows(memory, user, opens, most)
     m_place = memory.place[m_row]
     kept = m_place >= 0
     m_sample, m_row, m_place = m_sample[kept], m_row[kept], m_place[kept]
+    m_size = np.bincount(m_sample, minlength=samples)
 
     key = np.concatenate([window.sample * places + histories.location, m_sample * places + m_place])
     keep = np.concatenate([allowed[histories.location], allowed[m_place]])
@@ -236,11 +237,11 @@ def _window_rows(histories: Histories) -> _WindowRows:
     )
 
 
-def _memory_rows(memory: Memory, user: np.ndarray, opens: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(row,) sample and memory index of every remembered visit before each window opens, and (sample,) how many."""
+def _memory_rows(memory: Memory, user: np.ndarray, opens: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """(row,) sample and memory index of every remembered visit before each window opens."""
     if not len(memory.day):
         nothing = np.zeros(0, np.int64)
-        return nothing, nothing, np.zeros(len(user), np.int64)
+        return nothing, nothing
     span = int(memory.day.max()) + 2
     owner = np.repeat(np.arange(len(memory.start) - 1), np.diff(memory.start))
     key = owner * span + memory.day
@@ -250,7 +251,7 @@ def _memory_rows(memory: Memory, user: np.ndarray, opens: np.ndarray, most: int)
     size = np.where(user >= 0, np.maximum(end - begin, 0), 0)
     sample = np.repeat(np.arange(len(user)), size)
     first = np.cumsum(size) - size
-    return sample, begin[sample] + np.arange(len(sample)) - first[sample], size
+    return sample, begin[sample] + np.arange(len(sample)) - first[sample]
 
 
 def _clock(minutes: np.ndarray) -> np.ndarray:

@@ -113,47 +113,42 @@ class CaLLiPer(MobilityModel):
         self.head_probability = Probe("curve", ("sample", "location"), "Probability of each place by the head alone.", paper="§2.2")
         self.return_probability = Probe("curve", ("sample", "location"), "Probability of each known place, given a return.")
         self._views: dict[int, PlaceView] = {}
-        self._vectors: tuple[Any, Tensor] | None = None
+        self._vectors: tuple[Places, Any, Tensor] | None = None
 
     # ---- building -------------------------------------------------------------------------------------------------------
 
     @classmethod
     def requirements(cls, city: City) -> list[Missing]:
-        """Visits and locations; categories make the texts."""
-        missing = []
-        if not city.has("visits", "locations"):
-            missing.append(
-                Missing(
-                    "Visits and their locations are missing:",
-                    "the model learns from where people went.",
-                    "Ingest a check-in or stay table.",
-                )
+        """Visits and locations. Without categories the texts say nothing, which a failure detector reports."""
+        if city.has("visits", "locations"):
+            return []
+        return [
+            Missing(
+                "Visits and their locations are missing:",
+                "the model learns from where people went.",
+                "Ingest a table of check-ins or stays on the City page.",
             )
-        elif city.table("locations")["category"].fillna("").astype(str).str.strip().nunique() < 2:
-            missing.append(
-                Missing(
-                    "Locations carry fewer than two categories:",
-                    "the location encoder learns from their texts.",
-                    "Map a category column, or choose location vectors `table`.",
-                )
-            )
-        return missing
+        ]
 
     @classmethod
     def build(cls, config: ModelConfig, data: Data, seed: int, report: Report | None = None) -> Self:
         """An untrained model; vocabulary, popularity, memory and texts come from the training part only.
 
         Raises:
-            RequirementError: If the training part holds no visits.
+            RequirementError: If the training part holds nothing to learn from.
             EncoderError: If the text encoder cannot run.
             ConfigError: If a matrix of location vectors does not fit.
         """
         if not isinstance(config, CaLLiPerConfig):
             raise ConfigError(f"CaLLiPer needs its own settings, not {type(config).__name__}.")
-        log = samples_of(data).log
+        samples = samples_of(data)
+        log = samples.log
         training = log.training()
-        if not len(training):
-            raise RequirementError("The training part of this split holds no visits. Choose another split.")
+        if len(samples.of_part("train")) < 2:
+            raise RequirementError(
+                f"The training part holds {len(training):,} visits but no two that can be predicted from a history. Ask for fewer "
+                "visits in the history or a shorter warm-up, hide fewer places, or bring more data."
+            )
         if report:
             report("reading texts of places", 0.1)
         index = PlaceIndex.fit(log.places, log.seen, config, report)
@@ -224,16 +219,18 @@ class CaLLiPer(MobilityModel):
         """(location, feature) frozen vectors, computed once per weight version and `Places`."""
         if self.config.location_source == "precomputed":
             return self.matrix[view.matrix_row]
-        key = (id(view), tuple((p.data_ptr(), p._version) for p in self.location_encoder.parameters()))
-        if self._vectors is not None and self._vectors[0] == key and not self.location_encoder.is_probed:
-            return self._vectors[1]
+        weights = tuple((parameter.data_ptr(), parameter._version) for parameter in self.location_encoder.parameters())
+        if self._vectors is not None and not self.location_encoder.is_probed:
+            kept_places, kept_weights, vectors = self._vectors
+            if kept_places is view.places and kept_weights == weights:
+                return vectors
         was_training = self.location_encoder.training
         self.location_encoder.eval()
         with torch.no_grad():
             vectors = torch.cat([self.location_encoder(part) for part in view.xy.split(65_536)])
         self.location_encoder.train(was_training)
         if not self.location_encoder.is_probed:
-            self._vectors = (key, vectors)
+            self._vectors = (view.places, weights, vectors)
         return vectors
 
     def _place_vectors(self, view: PlaceView) -> Tensor:
@@ -284,7 +281,7 @@ class CaLLiPer(MobilityModel):
         """(sample, candidate) scores of the chosen places by the head."""
         if self.config.head == "closed":
             logits = self.classify(summary)  # (sample, known place)
-            code = view.code[chosen]
+            code = self.view(view.places).code[chosen]
             return logits[:, (code - 1).clamp_min(0)].masked_fill(code == 0, -torch.inf)
         assert keys is not None
         logits = self.ask(summary) @ keys[chosen].T / keys.shape[1] ** 0.5
@@ -354,13 +351,14 @@ class CaLLiPer(MobilityModel):
 
     def _target_losses(self, histories: Histories, generator: np.random.Generator | None) -> tuple[Tensor, Tensor]:
         histories = keep_latest(histories, self.config.longest_history)
-        view = self.view(histories.places)
+        known_view = self.view(histories.places)
+        view = self._pretend_new(known_view)
         vectors = self._place_vectors(view)
         keys = self.key_norm(self.key(vectors)) if hasattr(self, "key") else None
         summary = self._summarise(histories, vectors)
         assert histories.target is not None
         target = histories.target.astype(np.int64)
-        chosen, correction, column = self._choose_candidates(view, target, generator)
+        chosen, correction, column = self._choose_candidates(known_view, target, generator)
         known = self._known_places(histories, view)
         logits = self._head_logits(summary, keys, view, histories, known, chosen) + correction
         at = torch.from_numpy(column).to(summary.device)
@@ -375,6 +373,15 @@ class CaLLiPer(MobilityModel):
         log_known = torch.where(found >= 0, log_return[found.clamp_min(0)] if len(log_return) else log_gate, torch.tensor(-1e4))
         log_probability = torch.logaddexp(log_gate + log_known, log_rest + log_head.clamp_min(-1e4))
         return -log_probability, answered | (found >= 0)
+
+    def _pretend_new(self, view: PlaceView) -> PlaceView:
+        """Shows some places as if nobody had visited them, while training.
+
+        Otherwise no training sample holds a place without a past, and the model takes a lack of past for a lack of interest.
+        """
+        if not self.training or not self.config.new_place_share:
+            return view
+        return view.pretend_new((torch.rand(len(view.places)) < self.config.new_place_share).numpy())
 
     def _choose_candidates(
         self, view: PlaceView, target: np.ndarray, generator: np.random.Generator | None

@@ -77,6 +77,13 @@ class CaLLiPerConfig(ModelConfig):
         title="Residual dropout",
         description="Share of places whose residual is left out per step, so that unseen ones fit.",
     )
+    new_place_share: float = Field(
+        0.15,
+        ge=0,
+        lt=1,
+        title="Places taken as new",
+        description="Share of places shown per step as if nobody had visited them, so that the model learns what new places are like.",
+    )
     place_text: bool = Field(True, title="Place text", description="The text of a place is an input too, beside its coordinates.")
     time_parity: bool = Field(False, title="Published time slots", description="Read half-hour slots as the released code does.")
     time_gaps: bool = Field(
@@ -210,6 +217,7 @@ class CaLLiPerConfig(ModelConfig):
                 norm_first=False,
                 adapter=False,
                 place_residual=False,
+                new_place_share=0.0,
                 place_text=False,
                 time_parity=True,
                 time_gaps=False,

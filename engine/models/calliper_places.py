@@ -1,7 +1,7 @@
 """What CaLLiPer remembers of its training city's places, and how it sees the places of any city."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -54,8 +54,9 @@ class PlaceView:
         metres: (location, 2) float32, centred metres.
         text: (location,) int64 row in the text table (training texts, then `new_texts`).
         new_texts: (text, dimension) vectors of texts that training did not know, or None.
-        log_popularity: (location,) log(1 + training visits); for places nobody visited in training the median of their category
-            (where training holds at least `_FEWEST_OF_A_KIND` of it, and the settings say so), else of all places.
+        log_popularity: (location,) log(1 + training visits); `log_popularity_of_new` for places nobody visited in training.
+        log_popularity_of_new: (location,) the median over the training places of the same category (where there are at least
+            `_FEWEST_OF_A_KIND`, and the settings say so), else over all.
         matrix_row: (location,) int64 row of a precomputed matrix; 0 where it has none.
         category: (location,) int64 index into the categories of `places`.
     """
@@ -67,6 +68,7 @@ class PlaceView:
     text: Tensor
     new_texts: Tensor | None
     log_popularity: Tensor
+    log_popularity_of_new: Tensor
     matrix_row: Tensor
     category: Tensor
     _category_vectors: Tensor | None = field(default=None, init=False, repr=False)
@@ -109,6 +111,19 @@ class PlaceView:
         """Vocabulary rows to places here; -1 for those this city does not have (any more)."""
         within = row + 1 < len(self._rows)
         return np.where(within, self._rows[np.where(within, row + 1, 0)], -1)
+
+    def pretend_new(self, new: np.ndarray) -> "PlaceView":
+        """The same places, but as if nobody had visited some of them in training.
+
+        Args:
+            new: (location,) bool.
+        """
+        mask = torch.from_numpy(new).to(self.code.device)
+        return replace(
+            self,
+            code=self.code.masked_fill(mask, 0),
+            log_popularity=torch.where(mask, self.log_popularity_of_new, self.log_popularity),
+        )
 
     def is_rankable(self, source: Literal["table", "precomputed"]) -> Tensor:
         """(location,) bool, places that have a vector of their own under this source."""
@@ -247,7 +262,8 @@ class PlaceIndex:
         unknown = sorted(set(texts) - self._text.keys())
         rows = self._text | {text: len(self.texts) + row for row, text in enumerate(unknown)}
         known = np.concatenate([[0.0], popularity])[code]
-        log_popularity = np.where(code > 0, known, self._imputed_popularity(places, popularity)).astype(np.float32)
+        of_new = self._popularity_of_new(places, popularity)
+        log_popularity = np.where(code > 0, known, of_new).astype(np.float32)
         in_matrix = {location: row + 1 for row, location in enumerate(self.matrix_ids)}
         degrees = np.stack([places.longitude, places.latitude], axis=1)
 
@@ -262,11 +278,12 @@ class PlaceIndex:
             text=tensor(np.array([rows[text] for text in texts], np.int64)),
             new_texts=tensor(self.encode(unknown)) if unknown else None,
             log_popularity=tensor(log_popularity),
+            log_popularity_of_new=tensor(of_new.astype(np.float32)),
             matrix_row=tensor(np.array([in_matrix.get(str(location), 0) for location in places.ids], np.int64)),
             category=tensor(places.category.astype(np.int64)),
         )
 
-    def _imputed_popularity(self, places: Places, popularity: np.ndarray) -> np.ndarray:
+    def _popularity_of_new(self, places: Places, popularity: np.ndarray) -> np.ndarray:
         """(location,) what a place nobody visited in training is expected to draw."""
         usual = float(np.median(popularity)) if len(popularity) else 0.0
         if not self.impute_by_kind:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _BLOCK_METRES = 2_000.0
 _VALIDATION_SHARE = 0.1
+_FEWEST_POINTS = 20
 _STEPS_OF_A_SMALL_CITY = 50
 
 
@@ -81,6 +82,8 @@ def labelled_points(model: "CaLLiPer", data: Data) -> LabelledPoints:
 
 def _validation_parts(metres: np.ndarray) -> np.ndarray:
     """A tenth of the points at random and a tenth as whole blocks, where neighbours cannot give the answer away."""
+    if len(metres) < _FEWEST_POINTS:
+        return np.zeros(len(metres), np.int64)  # too few to spare any
     generator = np.random.default_rng(0)
     block = np.floor(metres / _BLOCK_METRES).astype(np.int64)
     _, block = np.unique(block, axis=0, return_inverse=True)

@@ -29,6 +29,7 @@ SLOTS_VARIABLE = "MOBISCOPE_JOBS"
 WORKER = ("-m", "engine", "work")
 LAUNCH_SECONDS = 60.0
 FORCE_SECONDS = 5.0
+KILLED = -9
 
 _children: dict[str, subprocess.Popen[bytes]] = {}
 _exit_codes: dict[str, int] = {}
@@ -365,7 +366,7 @@ def _reap_one(connection: sqlite3.Connection, row: sqlite3.Row) -> bool:
 def _why_gone(row: sqlite3.Row, code: int | None, folder: RunFolder) -> str:
     kills, before = oom_kills(), row["oom_kills"]
     killed_for_memory = kills is not None and before is not None and kills > before
-    if code == -signal.SIGKILL or killed_for_memory:
+    if code == KILLED or killed_for_memory:
         certainty = "because memory ran out" if killed_for_memory else "most likely because memory ran out"
         reason = f"The worker was stopped by the system, {certainty}."
     elif code is not None and code < 0:

@@ -1,5 +1,6 @@
 """What a worker writes down while it works: curves, events, and the registry row that pages watch. At most once a second."""
 
+import contextlib
 import json
 import os
 import statistics
@@ -98,8 +99,9 @@ class Progress:
         self._append("events", [{"t": round(time.time(), 3), "attempt": self.attempt, "event": name, "message": sentence}])
 
     def say(self, sentence: str) -> None:
-        """A line in `log.txt` (the worker's standard output)."""
-        print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {sentence}", flush=True)
+        """A line in `log.txt` (the worker's standard output), if the disk takes it."""
+        with contextlib.suppress(OSError):
+            print(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {sentence}", flush=True)
 
     def forget_after(self, step: int) -> None:
         """Drops the metrics of steps that a resumed run takes again, so that curves show each step once."""
@@ -165,7 +167,4 @@ class Progress:
     def _complain(self, sentence: str) -> None:
         if sentence != self._trouble:
             self._trouble = sentence
-            try:
-                self.say(sentence)
-            except OSError:
-                pass
+            self.say(sentence)

@@ -1,5 +1,6 @@
 """Runs as the screen and the command line see them: list, status, curves, tables, and the trained model to look into."""
 
+import contextlib
 import json
 import sqlite3
 import time
@@ -87,7 +88,7 @@ class Run:
 
     def status(self) -> RunStatus:
         """Where the run stands; looks first whether its worker is alive."""
-        jobs.reap()
+        _look_after_workers()
         with registry.reading() as connection:
             row = registry.find(connection, self.id)
             position = None
@@ -200,10 +201,16 @@ class Run:
 
 def list_runs() -> list[RunSummary]:
     """All runs, newest first; looks first whether workers are alive."""
-    jobs.reap()
+    _look_after_workers()
     with registry.reading() as connection:
         rows = connection.execute("SELECT * FROM runs ORDER BY created_at DESC, id").fetchall()
     return [_summary(row) for row in rows]
+
+
+def _look_after_workers() -> None:
+    """Finds dead workers; where that cannot be written down (a full disk), what is known can still be read."""
+    with contextlib.suppress(RunError):
+        jobs.reap()
 
 
 def _summary(row: sqlite3.Row) -> RunSummary:

@@ -1,5 +1,6 @@
 """What a job does, from the claim to the last word: open the city, build, train, diagnose, evaluate, write."""
 
+import contextlib
 import json
 import os
 import signal
@@ -44,21 +45,25 @@ def work(run_id: str) -> int:
         except Timeout:
             raise RunError(f"Run `{run_id}` is already being worked on by another process.") from None
     except RunError as error:
-        print(error, file=sys.stderr)
+        _tell(str(error))
         return EXIT_NOT_OURS
+    except OSError as error:
+        _tell(f"The run's lock could not be taken: {error.strerror}.")
+        return EXIT_FAILED
     try:
         try:
             attempt = _claim(run_id)
         except RunError as error:
-            print(error, file=sys.stderr)
+            _tell(str(error))
             return EXIT_NOT_OURS
         except OSError as error:
-            print(f"The run could not be claimed: {error.strerror}.", file=sys.stderr)
+            _tell(f"The run could not be claimed: {error.strerror}.")
             return EXIT_FAILED
         code = _attempt(folder, attempt)
     finally:
         lock.release()
-    jobs.reap()
+    with contextlib.suppress(RunError, OSError):
+        jobs.reap()  # starts what waits; if that cannot be done now, the next look at the runs does it
     return code
 
 
@@ -108,7 +113,8 @@ def _attempt(folder: RunFolder, attempt: int) -> int:
     except MobiscopeError as error:
         state, message, headline = "FAILED", str(error), {}
     except Exception as error:
-        traceback.print_exc()
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
         state, message, headline = "FAILED", _unforeseen(error), {}
     progress.say(message or "Done.")
     _finish(folder, attempt, progress, state, message, headline)
@@ -126,7 +132,7 @@ def _finish(folder: RunFolder, attempt: int, progress: Progress, state: str, mes
         except (RunError, OSError) as error:
             progress.say(f"The outcome could not be written: {error}")
             if pause is None:
-                raise
+                return  # the kernel frees the lock, and the next look finds the run lost
             time.sleep(pause)
         else:
             break
@@ -277,6 +283,11 @@ def _unforeseen(error: Exception) -> str:
     if is_out_of_memory(error):
         return "Memory ran out. Choose a smaller batch or model, or close other programs, and resume the run."
     return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no message'}. The log has the details."
+
+
+def _tell(sentence: str) -> None:
+    with contextlib.suppress(OSError):
+        print(sentence, file=sys.stderr, flush=True)
 
 
 def _offer_to_the_memory_killer() -> None:

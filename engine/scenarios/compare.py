@@ -37,12 +37,12 @@ class Comparison:
     @property
     def top_before(self) -> pd.Series:
         """The top guess before."""
-        return self.candidates.loc[self.candidates["rank_before"].idxmin()]
+        return self.candidates.iloc[int(np.nanargmin(self.candidates["rank_before"].to_numpy()))]
 
     @property
     def top_after(self) -> pd.Series:
         """The top guess after."""
-        return self.candidates.loc[self.candidates["rank_after"].idxmin()]
+        return self.candidates.iloc[int(np.nanargmin(self.candidates["rank_after"].to_numpy()))]
 
 
 def compare(predictor: Predictor, histories: Histories, scenario: Scenario) -> Comparison:

@@ -27,7 +27,7 @@ def find_question(query: Query, samples: Samples) -> int:
     """
     log = samples.log
     user = np.flatnonzero(log.users.astype(str) == query.user_id)
-    moment = np.datetime64(pd.Timestamp(query.started_at).tz_convert("UTC").tz_localize(None).to_datetime64(), "ns")
+    moment = pd.Timestamp(query.started_at).tz_convert("UTC").tz_localize(None).to_datetime64()
     hits = np.flatnonzero((log.user[samples.target] == (user[0] if len(user) else -1)) & (log.started_at[samples.target] == moment))
     if not len(hits):
         raise ScenarioError(

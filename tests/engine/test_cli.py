@@ -115,7 +115,7 @@ class TestCities:
             )
         )
         pairs = ["who=user_id", "spot=location_id", "north=latitude", "east=longitude", "what=category", "when=started_at"]
-        maps = ["--reader", "checkins", *(word for pair in pairs for word in ("--map", pair))]
+        maps = [word for pair in pairs for word in ("--map", pair)]
         code, out, _ = mobiscope("ingest", file, "--name", "Walks", *maps, "--check", "--json")
         assert code == 0, out
         assert json.loads(out)["files"][0]["mapping"]["user_id"] == "who"

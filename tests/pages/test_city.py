@@ -1,13 +1,175 @@
-"""City: the tiny synthetic city says what it holds."""
+"""City: what is in it, how it is brought in, and that it can be got rid of."""
 
-from tests.pages.conftest import assert_healthy, words
+import io
+import zipfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from engine.city.city import City, list_cities
+from tests.pages.conftest import assert_healthy, button, go, words
+
+CHECKINS = "visits of $x$ **bold**.csv"
 
 
-def test_a_city_says_how_many_people_visits_and_places_it_holds(city_home, monkeypatch, open_page, tiny_city) -> None:
-    monkeypatch.setenv("MOBISCOPE_HOME", str(city_home))
-    at = open_page("city")
-    assert_healthy(at)
-    said = words(at)
-    assert f"{tiny_city.table('visits')['user_id'].nunique()} people" in said
-    assert f"{len(tiny_city.table('visits')):,} visits" in said
-    assert f"{len(tiny_city.table('locations'))} places" in said
+@pytest.fixture
+def checkins(own_home: Path) -> Path:
+    """A table in the data folder: 4 people, 3 places in Berlin, 40 visits, a column nobody knows, one visit on Null Island."""
+    folder = own_home / "data"
+    folder.mkdir(parents=True)
+    times = pd.date_range("2024-03-01 08:00", periods=40, freq="7h")
+    table = pd.DataFrame(
+        {
+            "person": [f"p{row % 4}" for row in range(40)],
+            "when": times.strftime("%Y-%m-%d %H:%M:%S"),
+            "place": [f"spot{row % 3}" for row in range(40)],
+            "lat": [52.50 + 0.01 * (row % 3) for row in range(40)],
+            "lon": [13.40 + 0.01 * (row % 3) for row in range(40)],
+            "mood": ["fine"] * 40,
+        }
+    )
+    table.loc[7, ["lat", "lon"]] = 0.0
+    table.to_csv(folder / CHECKINS, index=False)
+    return folder
+
+
+def set_meaning(at: AppTest, column: str, meaning: str) -> None:
+    """Chooses what a column means, as an edit in the table of columns."""
+    editor = at.data_editor[0]
+    row = list(editor.value["column"]).index(column)
+    at.session_state[editor.key] = {"edited_rows": {row: {"meaning": meaning}}, "added_rows": [], "deleted_rows": []}
+    at.run()
+
+
+def open_with(open_page, home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MOBISCOPE_HOME", str(home))
+    return open_page("city")
+
+
+class TestLooking:
+    def test_a_city_says_how_many_people_visits_and_places_it_holds(self, open_page, city_home, monkeypatch, tiny_city) -> None:
+        at = open_with(open_page, city_home, monkeypatch)
+        assert_healthy(at)
+        said = words(at)
+        assert f"{tiny_city.table('visits')['user_id'].nunique()} people" in said
+        assert f"{len(tiny_city.table('visits')):,} visits" in said
+        assert f"{len(tiny_city.table('locations'))} places" in said
+
+    @pytest.mark.parametrize("detail", ["tables", "export", "delete", "card"])
+    def test_every_detail_below_the_map_opens(self, open_page, city_home, monkeypatch, detail: str) -> None:
+        at = open_with(open_page, city_home, monkeypatch)
+        at.session_state["city.below"] = detail
+        at.run()
+        assert_healthy(at)
+
+    def test_the_tables_are_shown_with_their_number_of_rows(self, open_page, city_home, monkeypatch, tiny_city) -> None:
+        at = open_with(open_page, city_home, monkeypatch)
+        at.session_state["city.below"] = "tables"
+        at.run()
+        chosen = next(box for box in at.selectbox if box.label == "Table")
+        assert f"visits ({len(tiny_city.table('visits')):,} rows)" in chosen.options
+
+    def test_a_name_with_markup_is_shown_as_it_is(self, open_page, own_home, tiny_city: City) -> None:
+        tiny_city.replace(name="**Bold** $x^2$ :material/home: <b>").save(own_home / "cities" / "strange")
+        at = open_page("city")
+        assert_healthy(at)
+        said = words(at)
+        assert "**Bold**" not in said and "<b>" not in said and ":material/home:" not in said
+        assert "\\*\\*Bold\\*\\* \\$x\\^2\\$" in said
+
+    def test_a_city_is_deleted_only_after_a_second_thought(self, open_page, own_copy, city_home) -> None:
+        home = own_copy(city_home)
+        at = open_page("city")
+        at.session_state["city.below"] = "delete"
+        at.run()
+        assert button(at, "Delete this city").disabled
+        next(box for box in at.checkbox if box.label == "I have what I need of it").check().run()
+        button(at, "Delete this city").click().run()
+        assert_healthy(at)
+        assert not list((home / "cities").iterdir())
+        assert at.title[0].value == "Where would you like to look?"
+
+    def test_nothing_of_a_deleted_city_is_left(self, open_page, own_copy, trained_home, tiny_city: City) -> None:
+        """Tables, runs with predictions and checkpoints, cached vectors, logs: gone; the canary is in no file that stays."""
+        home = own_copy(trained_home)
+        canary = str(tiny_city.table("locations")["name"].iloc[0])
+        assert list((home / "runs").rglob("*.parquet"))
+        at = open_page("city")
+        at.session_state["city.below"] = "delete"
+        at.run()
+        next(box for box in at.checkbox if box.label == "I have what I need of it").check().run()
+        button(at, "Delete this city").click().run()
+        assert_healthy(at)
+        left = [path for path in home.rglob("*") if path.is_file()]
+        assert not [path for path in left if path.suffix in (".parquet", ".npy", ".npz", ".safetensors", ".pt")]
+        assert not [path for path in left if canary.encode() in path.read_bytes()]
+
+
+class TestBringing:
+    def test_without_files_it_says_what_can_be_read(self, open_page) -> None:
+        at = open_page("city")
+        assert_healthy(at)
+        assert "What is recognised" in words(at)
+
+    def test_a_table_is_read_as_chosen_its_columns_mapped_and_made_a_city(self, open_page, checkins: Path) -> None:
+        """Nobody knows that `when` is a time: reading is refused in a sentence until its meaning is chosen. Then the unknown column
+        is left out, Null Island is counted as dropped, and the zone follows from the coordinates."""
+        at = open_page("city")
+        at.multiselect(key="bring.named").select(CHECKINS).run()
+        assert_healthy(at)
+        read_as = next(box for box in at.selectbox if box.label == "Read as")
+        read_as.select(next(option for option in read_as.options if option.startswith("Check-ins"))).run()
+        assert_healthy(at)
+        assert "No column was found for `started_at`" in words(at)
+        assert button(at, "Make the city").disabled
+        set_meaning(at, column="when", meaning="started_at")
+        assert_healthy(at)
+        assert "to mend" not in words(at)
+        zone = next(box for box in at.selectbox if box.label == "Time zone of the city")
+        assert zone.value == "Europe/Berlin"
+        at.text_input(key="bring.name").set_value("Berlin, small").run()
+        button(at, "Make the city").click().run()
+        assert_healthy(at)
+        made = list_cities()
+        assert [info.name for info in made] == ["Berlin, small"]
+        card = made[0].data_card.files[0]
+        assert (card.rows_in, card.rows_kept) == (40, 39)
+        assert at.title[0].value == "What is in this city?"
+        assert "1 of 40 rows read were dropped" in words(at)
+
+    def test_a_column_can_be_taken_out_again(self, open_page, checkins: Path) -> None:
+        at = open_page("city")
+        at.multiselect(key="bring.named").select(CHECKINS).run()
+        set_meaning(at, column="place", meaning="not used")
+        assert_healthy(at)
+        assert "to mend" in words(at), "a table of places needs to say which place a row is about"
+
+    def test_a_file_that_is_no_table_is_refused_without_a_trace(self, open_page, own_home) -> None:
+        (own_home / "data").mkdir()
+        (own_home / "data" / "noise.csv").write_bytes(bytes(range(256)) * 40)
+        at = open_page("city")
+        at.multiselect(key="bring.named").select("noise.csv").run()
+        assert_healthy(at)
+        assert button(at, "Make the city").disabled
+
+    def test_the_choices_are_left_when_one_goes_back(self, open_page, own_copy, city_home) -> None:
+        own_copy(city_home)
+        at = open_page("city")
+        button(at, "Bring your data").click().run()
+        assert at.title[0].value == "What did you bring?"
+        button(at, "Back to the city").click().run()
+        assert at.title[0].value == "What is in this city?"
+        assert_healthy(go(at, "home"))
+
+
+@pytest.mark.parametrize("format", ["geoparquet", "csv", "geojson", "libcity"])
+def test_a_city_leaves_in_every_format_as_one_archive(tiny_city: City, format: str) -> None:
+    from dashboard.views.city_card import FORMATS, exported
+
+    assert format in FORMATS
+    with zipfile.ZipFile(io.BytesIO(exported(tiny_city, format))) as archive:
+        assert archive.testzip() is None
+        assert len(archive.namelist()) > 1
+        assert all(not name.startswith(("/", "..")) for name in archive.namelist())

@@ -176,3 +176,17 @@ def test_every_form_is_drawn_for_model_and_baseline(page, kind) -> None:
     assert_healthy(at)
     if kind == "Mechanism":
         assert "No mechanism to override" in words(at)
+
+
+def test_a_click_on_the_map_fills_the_position_of_the_form(page) -> None:
+    at = page("what_if")
+    at.session_state["what_if.click"] = "sets a position"
+    at.run()
+    assert_healthy(at)
+    layer = next(layer for layer in decks(at)[0]["layers"] if layer["id"] == "pick")
+    clicked = layer["data"][5]
+    at.session_state["what_if.map.True"] = {"selection": {"indices": {"pick": [5]}, "objects": {"pick": [clicked]}}}
+    at.run()
+    assert_healthy(at)
+    assert by_label(at.number_input, "Latitude, °").value == clicked["at"][1]
+    assert by_label(at.number_input, "Longitude, °").value == clicked["at"][0]

@@ -60,7 +60,7 @@ def test_the_map_shows_path_guesses_and_truth_within_the_budget(page) -> None:
     at = page()
     spec = deck_of(at)
     found = [layer["id"] for layer in spec["layers"]]
-    for layer in ("ground", "history-path", "history-stops", "guesses", "guess-ranks", "truth"):
+    for layer in ("ground", "history-path", "history-stops", "guess-1", "guess-rank-5", "truth"):
         assert layer in found
     assert len(at.get("deck_gl_json_chart")[0].proto.json) < 2_000_000
     assert spec["mapStyle"] == "__MAP_STYLE__" and "mapProvider" not in spec
@@ -96,6 +96,7 @@ def test_a_link_to_a_person_who_is_not_here_opens_the_first_one(page) -> None:
     at = page(user="<script>", step="99999999999")
     assert_healthy(at)
     assert answer(at).startswith("Top guess")
+    assert "has no step here" in words(at)
 
 
 def test_choosing_a_person_starts_at_their_first_step(page) -> None:

@@ -57,3 +57,16 @@ def test_qt_mob_without_its_venues_has_no_names_but_still_positions(real_data: P
     city = ingest([real_data / "fsq_nyc_qtmob" / "checkins.csv"], "qt-mob alone")
     assert len(city.table("locations")) == 5764
     assert set(city.table("locations")["category"]) == {""}
+
+
+def test_geolife_points_become_stays_in_beijing(real_data: Path) -> None:
+    """164,531 points of eleven people in Beijing; people stay apart, every point is accounted for, times are UTC."""
+    city = ingest([real_data / "geolife" / "trackintel_geolife_long.csv.gz"], "geolife")
+    (card,) = city.info.data_card.files
+    assert card.recognised_as == "gps"
+    assert card.rows_in == 164531
+    assert city.time_zone == "Asia/Shanghai"
+    visits = city.table("visits")
+    assert (visits["finished_at"] - visits["started_at"]).dt.total_seconds().min() >= 30 * 60
+    assert set(visits["user_id"]) <= {f"{person:03d}" for person in range(11)}
+    assert visits["started_at"].dt.year.isin([2007, 2008]).all()

@@ -42,7 +42,7 @@ class Limits:
     entries: int = 50_000
     columns: int = 2_000
     line_bytes: int = 8 << 20
-    rows: int = 25_000_000
+    rows: int = 12_000_000
 
 
 LIMITS = Limits()

@@ -191,7 +191,7 @@ class Reader(ABC):
     """One file format.
 
     Class attributes: `name` (key in `READERS`), `title` (for the screen), `tables` it can fill, `fields` that columns can be mapped
-    to (empty where the format is fixed) and `options`.
+    to (empty where the format is fixed), `options`, and `takes_any_table` if a mapping of its required fields is all it needs.
     """
 
     name: ClassVar[str]
@@ -199,6 +199,7 @@ class Reader(ABC):
     tables: ClassVar[tuple[str, ...]]
     fields: ClassVar[tuple[FieldSpec, ...]] = ()
     options: ClassVar[tuple[OptionSpec, ...]] = ()
+    takes_any_table: ClassVar[bool] = False
     reads_after: ClassVar[tuple[str, ...]] = ()
     """Tables of other files this reader wants to see in `ReadContext.tables`: flows and imagery look up their cells. Files of such
     readers are read last."""

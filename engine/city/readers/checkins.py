@@ -189,6 +189,7 @@ class Checkins(Reader):
 
     name = "checkins"
     title = "Check-ins or stays (any table)"
+    takes_any_table = True
     tables = ("visits", "locations")
     fields = FIELDS
     options = (*TABLE_OPTIONS, *TIME_OPTIONS)
@@ -250,6 +251,7 @@ class Venues(Reader):
 
     name = "venues"
     title = "Venues or places (any table)"
+    takes_any_table = True
     tables = ("locations", "pois")
     fields = (
         FieldSpec("location_id", "id that visits refer to", required=True, synonyms=(*_LOCATION, "id", "osmid", "geoid")),

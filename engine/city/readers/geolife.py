@@ -107,6 +107,7 @@ class GpsPoints(Reader):
 
     name = "gps"
     title = "GPS points (any table), to stays"
+    takes_any_table = True
     tables = ("visits", "locations")
     fields = tuple(
         replace(spec, required=spec.name in ("latitude", "longitude", "user_id", "started_at"))

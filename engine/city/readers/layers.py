@@ -9,8 +9,9 @@ import re
 import shutil
 import sqlite3
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +35,8 @@ _SHAPEFILE_MAGIC = bytes([0, 0, 0x27, 0x0A])
 _GEOMETRY_TYPES = "Point|MultiPoint|LineString|MultiLineString|Polygon|MultiPolygon|GeometryCollection"
 _SHAPE_KEYS = ("geometry", "polygon", "contour", "coordinates", "position", "path")
 _LONGITUDE_KEYS, _LATITUDE_KEYS = ("lon", "lng", "long", "longitude", "x"), ("lat", "latitude", "y")
+_POSITION_KEYS = (*_LONGITUDE_KEYS, *_LATITUDE_KEYS)
+_SAMPLE_BYTES = 4 << 20
 
 
 @dataclass
@@ -67,6 +70,23 @@ def container_of(file: SniffedFile) -> Container | None:
         except (pa.ArrowException, OSError):
             return None
     return _json_container(file)
+
+
+def sample_attributes(file: SniffedFile, folder: Path, rows: int) -> pd.DataFrame:
+    """Attributes of the first features, without reading the whole of a large JSON file.
+
+    Raises:
+        IngestError: As `load_layer`.
+    """
+    if container_of(file) in ("geojson", "json records") and file.size > _SAMPLE_BYTES:
+        with file.path.open("rb") as opened:
+            head = opened.read(_SAMPLE_BYTES).decode("utf-8", errors="replace").lstrip("\ufeff \t\r\n")
+        opening = re.search(r'"features"\s*:\s*\[', head) if head.startswith("{") else re.match(r"\[", head)
+        found = list(islice(_objects(head, opening.end()), rows)) if opening else []
+        if found:
+            is_feature = all(record.get("type") == "Feature" for record in found)
+            return _attribute_table(file, [_properties(record) if is_feature else _without_shape(record) for record in found])
+    return load_layer(file, folder, limit=rows).attributes
 
 
 def load_layer(file: SniffedFile, folder: Path, layer: str | None = None, limit: int | None = None) -> Layer:
@@ -119,7 +139,7 @@ def _json_container(file: SniffedFile) -> Container | None:
             return "geojson"
         return None
     if head[:1] == "[" and head[1:].lstrip()[:1] == "{":
-        record = next(iter(_first_objects(head)), None)
+        record = next(iter(_objects(head, 1)), None)
         keys = {str(key).lower() for key in record} if record is not None else set()
         if record is None:  # the first record is longer than the head
             keys = {key.lower() for key in re.findall(r'"(\w+)"\s*:', head)}
@@ -135,12 +155,14 @@ def _json_head(file: SniffedFile) -> str:
     return file.head.decode(encoding, errors="replace").lstrip("\ufeff \t\r\n")
 
 
-def _first_objects(head: str) -> Iterable[dict[str, Any]]:
-    decoder, position = json.JSONDecoder(), 1
-    while position < len(head):
-        position += len(head[position:]) - len(head[position:].lstrip(" \t\r\n,"))
+def _objects(text: str, start: int) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON list, one after the other, as far as the text goes."""
+    decoder, between = json.JSONDecoder(), re.compile(r"[\s,]*")
+    position = start
+    while position < len(text):
+        position = between.match(text, position).end()  # type: ignore[union-attr]
         try:
-            found, position = decoder.raw_decode(head, position)
+            found, position = decoder.raw_decode(text, position)
         except (ValueError, RecursionError):
             return
         if isinstance(found, dict):
@@ -187,6 +209,9 @@ def _layer_of_features(file: SniffedFile, content: dict[str, Any], limit: int | 
         features = content.get("features")
     elif kind == "Feature":
         features = [content]
+    elif kind not in _GEOMETRY_TYPES.split("|"):
+        found = f"The JSON is a {str(kind)[:40]!r}, not a FeatureCollection."
+        raise _refuse(file, "JSON", found, "Export it as GeoJSON.")
     else:
         features = [{"type": "Feature", "properties": {}, "geometry": content}]
     if not isinstance(features, list):
@@ -194,14 +219,15 @@ def _layer_of_features(file: SniffedFile, content: dict[str, Any], limit: int | 
     features = [feature if isinstance(feature, dict) else {} for feature in features[:limit]]
     crs, note = _geojson_crs(content)
     shapes = _shapes_from_json(feature.get("geometry") for feature in features)
-    rows = []
-    for feature in features:
-        properties = feature.get("properties")
-        row = dict(properties) if isinstance(properties, dict) else {}
-        if "id" in feature and "id" not in row:
-            row["id"] = feature["id"]
-        rows.append(row)
-    return Layer(_attribute_table(file, rows), shapes, crs, note)
+    return Layer(_attribute_table(file, [_properties(feature) for feature in features]), shapes, crs, note)
+
+
+def _properties(feature: dict[str, Any]) -> dict[str, Any]:
+    properties = feature.get("properties")
+    row = dict(properties) if isinstance(properties, dict) else {}
+    if "id" in feature and "id" not in row:
+        row["id"] = feature["id"]
+    return row
 
 
 def _geojson_crs(content: dict[str, Any]) -> tuple[Any, str]:
@@ -238,6 +264,12 @@ def _layer_of_records(file: SniffedFile, records: list[Any]) -> Layer:
     in_degrees = bool(np.isfinite(bounds).all() and np.abs(bounds[[0, 2]]).max() <= 180 and np.abs(bounds[[1, 3]]).max() <= 90)
     note = "JSON lists state no CRS; the coordinates fit degrees and were read as longitude, latitude in WGS84."
     return Layer(attributes, shapes, "OGC:CRS84" if in_degrees else None, note if in_degrees else "")
+
+
+def _without_shape(record: dict[str, Any]) -> dict[str, Any]:
+    names = {str(key).lower(): key for key in record}
+    used = [names[key] for key in _SHAPE_KEYS if key in names][:1] or [names[key] for key in _POSITION_KEYS if key in names]
+    return {key: value for key, value in record.items() if key not in used}
 
 
 def _geometry_of_nesting(value: Any, key: str) -> Any:
@@ -285,43 +317,36 @@ def _plain(value: Any) -> Any:
 def _load_geoparquet(file: SniffedFile, limit: int | None) -> Layer:
     try:
         metadata = json.loads((pq.read_schema(file.path).metadata or {})[b"geo"])
-        geometry = metadata["primary_column"]
-        encoding = metadata["columns"][geometry].get("encoding")
-        table = pq.read_table(file.path, memory_map=False)
+        geometry = str(metadata["primary_column"])
+        stated = dict(metadata["columns"][geometry])
+        table = _read_parquet(file.path, limit)
+        if stated.get("encoding") != "WKB" or not pa.types.is_binary(_storage(table.schema.field(geometry).type)):
+            found = f"The geometry column {geometry!r} is not encoded as WKB but as {stated.get('encoding')!r}."
+            raise _refuse(file, "PARQUET", found, "Write it with geometry_encoding='WKB'.")
+        values = table.column(geometry).to_pylist()
+        nested = [name for name in table.column_names if pa.types.is_nested(table.schema.field(name).type)]
+        # What pandas once wrote into the metadata is neither needed nor to be trusted.
+        plain = table.drop_columns([geometry, *nested]).replace_schema_metadata(None)
+        attributes = plain.to_pandas(ignore_metadata=True)
     except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise _refuse(file, "PARQUET", f"The GeoParquet file is damaged: {str(error)[:200]}.", "Write it again.") from None
-    if (
-        encoding != "WKB"
-        or geometry not in table.column_names
-        or not pa.types.is_binary(_storage(table.schema.field(geometry).type))
-    ):
-        raise _refuse(
-            file,
-            "PARQUET",
-            f"The geometry column {geometry!r} is not encoded as WKB but as {encoding!r}.",
-            "Write it with geometry_encoding='WKB'.",
-        )
-    table = table.slice(0, limit)
-    values = table.column(geometry).to_pylist()
-    nested = [name for name in table.column_names if pa.types.is_nested(table.schema.field(name).type)]
-    stated = metadata["columns"][geometry]
-    crs = json.dumps(stated["crs"]) if isinstance(stated.get("crs"), dict) else stated.get("crs")
-    note = ""
-    if "crs" not in stated:
-        crs, note = "OGC:CRS84", "GeoParquet without a CRS is in WGS84 by its standard."
     problems = []
     if set(nested) - {"bbox"}:
-        problems.append(
-            Problem(
-                "NESTED",
-                f"The nested columns {', '.join(nested)} were left out.",
-                "Flatten those that matter.",
-                file.name,
-                fatal=False,
-            )
-        )
-    attributes = table.drop_columns([geometry, *(name for name in nested if name != geometry)]).to_pandas()
+        found = f"The nested columns {', '.join(nested)} were left out."
+        problems.append(Problem("NESTED", found, "Flatten those that matter.", file.name, fatal=False))
+    crs, note = stated.get("crs"), ""
+    if "crs" not in stated:
+        crs, note = "OGC:CRS84", "GeoParquet without a CRS is in WGS84 by its standard."
+    crs = json.dumps(crs) if isinstance(crs, dict) else crs
     return Layer(attributes.reset_index(drop=True), _shapes_from_wkb(values), crs, note, problems)
+
+
+def _read_parquet(path: Path, limit: int | None) -> pa.Table:
+    if limit is None:
+        return pq.read_table(path, memory_map=False)
+    opened = pq.ParquetFile(path)
+    batches = list(islice(opened.iter_batches(batch_size=max(limit, 1)), 1))
+    return pa.Table.from_batches(batches, schema=opened.schema_arrow)
 
 
 def _storage(kind: pa.DataType) -> pa.DataType:
@@ -330,7 +355,26 @@ def _storage(kind: pa.DataType) -> pa.DataType:
 
 
 def _shapes_from_wkb(values: list[bytes | None]) -> Shapes:
-    return np.asarray(shapely.from_wkb(np.array(values, dtype=object), on_invalid="ignore"), dtype=object).reshape(len(values))
+    texts = np.array(values, dtype=object)
+    try:
+        shapes = np.asarray(shapely.from_wkb(texts, on_invalid="ignore"), dtype=object).reshape(len(values))
+    except (NotImplementedError, TypeError):
+        shapes = np.array([_shape_from_wkb(value) for value in values] or [], dtype=object)
+    # Curves hidden in a collection are only noticed when their coordinates are asked for.
+    for position in np.flatnonzero(shapely.get_type_id(shapes) == 7):
+        try:
+            shapely.get_coordinates(shapes[position])
+        except shapely.errors.GEOSException:
+            shapes[position] = None
+    return shapes
+
+
+def _shape_from_wkb(value: object) -> shapely.Geometry | None:
+    """One geometry; None for curves, which shapely cannot read."""
+    try:
+        return shapely.from_wkb(value, on_invalid="ignore") if isinstance(value, bytes) else None
+    except NotImplementedError:
+        return None
 
 
 def _has_geopackage_tables(path: Path) -> bool:

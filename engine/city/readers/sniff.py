@@ -10,6 +10,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -36,7 +37,7 @@ _MAGIC: tuple[tuple[bytes, FileKind], ...] = (
 _FOREIGN = (
     (archives.BZIP, "a bzip2 archive"), (archives.XZ, "an xz archive"), (archives.ZSTD, "a zstd archive"),
     (archives.SEVEN, "a 7z archive"), (archives.RAR, "a RAR archive"), (b"%PDF", "a PDF"), (b"\xd0\xcf\x11\xe0", "an old Excel or Word file"),
-    (b"\x80\x04\x95", "a Python pickle"),
+    (b"\x00\x00\x27\x0a", "one part of a Shapefile; zip all its parts (.shp, .shx, .dbf, .prj)"), (b"\x80\x04\x95", "a Python pickle"),
     (b"\x80\x05\x95", "a Python pickle"), (b"\x7fELF", "a program"), (b"MZ", "a program"), (b"\x89HDF", "an HDF5 file"),
 )  # fmt: skip
 NUMBER = re.compile(r"^[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?$")
@@ -215,6 +216,9 @@ def _is_header(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
         return False
     if not below:
         return not any(NUMBER.match(value) for value in first)
+    counted = [int(value) for value in first if re.fullmatch(r"\d{1,4}", value)]
+    if 3 <= len(counted) < len(first) and all(after == before + 1 for before, after in pairwise(counted)):
+        return True  # hours or days count up as names of columns
     votes = 0
     for index, name in enumerate(first):
         values = [row[index] for row in below if index < len(row) and row[index]]

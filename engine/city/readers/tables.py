@@ -47,6 +47,8 @@ class Table:
         self.has_header = bool(file.text and file.text.header) and columns is None
         if file.kind == "text" and file.text is not None and not file.text.columns:
             raise IngestError([Problem("FORMAT", "The file is not a table.", "Bring delimited text or Parquet.", file.name)])
+        self._ragged: list[int] = []
+        ledger.row_in_file = self._row_in_file
         if self.quoting and file.text:
             _check_quotes(file.path, file.text.delimiter, file.name)
 
@@ -78,6 +80,13 @@ class Table:
         except pa.ArrowException as error:
             raise IngestError([_worded(error, self.file.name)]) from None
 
+    def _row_in_file(self, row: int) -> int:
+        for ragged in self._ragged:
+            if ragged > row:
+                break
+            row += 1
+        return row
+
     def _text(self, columns: Sequence[str], counted: bool) -> Iterator[dict[str, pa.Array]]:
         assert self.file.text is not None  # only delimited text comes here
         inner = [f"c{index}" for index in range(len(self.columns))]
@@ -87,6 +96,7 @@ class Table:
             if counted:
                 number = (row.number or 0) - (1 if self.has_header else 0)
                 self.ledger.rows_in += 1
+                self._ragged.append(number)
                 fields = f"{row.actual_columns} fields instead of {row.expected_columns}"
                 self.ledger.count("RAGGED", 1, [(number, fields)])
             return "skip"

@@ -16,7 +16,7 @@ from engine.city.data_card import Dropped
 from engine.city.readers.base import FieldSpec, FileChoices, OptionSpec, ReadContext, Reader, ReadResult, SniffedFile
 from engine.city.readers.frames import settle_mapping
 from engine.city.readers.geometry import CleanShapes, Shapes, clean_shapes, missing_crs, parse_crs
-from engine.city.readers.layers import Layer, container_of, load_layer
+from engine.city.readers.layers import Layer, container_of, load_layer, sample_attributes
 from engine.city.schema import TABLES, WGS84
 from engine.errors import IngestError, Problem
 
@@ -110,7 +110,7 @@ class VectorReader(Reader):
         """Columns by their names, looked up among the first features."""
         try:
             with tempfile.TemporaryDirectory() as folder:
-                return propose_mapping(load_layer(file, Path(folder), limit=_SAMPLE).attributes)
+                return propose_mapping(sample_attributes(file, Path(folder), _SAMPLE))
         except IngestError:
             return {}
 
@@ -118,7 +118,7 @@ class VectorReader(Reader):
         """Attributes of the first features."""
         try:
             with tempfile.TemporaryDirectory() as folder:
-                attributes = load_layer(file, Path(folder), limit=_SAMPLE).attributes
+                attributes = sample_attributes(file, Path(folder), _SAMPLE)
         except IngestError:
             return {}
         return {str(column): tuple(text for text in map(_as_text, attributes[column]) if text is not None) for column in attributes}

@@ -15,7 +15,7 @@ from engine.city.checks import Ledger
 from engine.city.readers.archives import LIMITS
 from engine.city.readers.base import IS_LOCAL_TIME, ReadContext
 from engine.city.readers.positions import Positions, Reading
-from engine.city.readers.tables import Table, as_text
+from engine.city.readers.tables import BLOCK_BYTES, Table, as_text
 from engine.city.schema import WGS84
 from engine.city.times import TimeFormat
 from engine.errors import IngestError, Problem
@@ -26,6 +26,7 @@ SPLIT_NAMES = {
     "train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid", "dev": "valid",
     "test": "test", "testing": "test",
 }  # fmt: skip
+_NAT = np.datetime64("NaT").astype(np.int64)
 _DAY_1971 = 365 * 86_400_000_000
 
 
@@ -115,6 +116,8 @@ def read_rows(table: Table, mapping: Mapping[str, str], reading: Reading, contex
         part.squeeze()
         parts.append(part)
         kept += int(keep.sum())
+        share = min(len(parts) * BLOCK_BYTES / max(table.file.size, 1), 1.0)
+        context.report(f"{ledger.file}: {ledger.rows_in:,} rows read", 0.1 + 0.7 * share)
         if kept > LIMITS.rows:
             raise IngestError(
                 [Problem("ROWS", f"More than {LIMITS.rows:,} rows can be used.", "Cut the file by time or by person.", ledger.file)]
@@ -125,6 +128,11 @@ def read_rows(table: Table, mapping: Mapping[str, str], reading: Reading, contex
     explained: frozenset[str] = frozenset()
     if positions is not None and result.longitude is not None and result.latitude is not None:
         explained = positions.explain(result.longitude, result.latitude)
+    if result.finished is not None and result.finished_local is not None:
+        known = result.finished != _NAT
+        if bool((result.finished_local[known] != result.started_local[known]).any()):
+            found = "Arrivals and departures are not both with, or both without, an offset from UTC."
+            ledger.refuse("TIME_FORMAT", found, "Write both columns one way.", column=mapping["finished_at"])
     result = _without_repeats(result, table)
     ledger.close(explained)
     return result
@@ -240,7 +248,8 @@ def _time_format(table: Table, column: str, reading: Reading) -> TimeFormat:
     if reading.time_format is not None:
         return reading.time_format
     if table.file.kind == "parquet":
-        kind = next(iter(table.blocks([column], counted=False)), (0, {column: pa.array([], pa.string())}))[1][column].type
+        values = next(iter(table.blocks([column], counted=False)), (0, {column: pa.array([], pa.string())}))[1][column]
+        kind = values.type
         if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
             return TimeFormat("typed")
         if pa.types.is_boolean(kind) or pa.types.is_time(kind) or pa.types.is_duration(kind):
@@ -248,12 +257,7 @@ def _time_format(table: Table, column: str, reading: Reading) -> TimeFormat:
                 "COLUMN_TYPE", f"The column holds {kind}, not times.", "Write timestamps, text or epoch seconds.", column=column
             )
             return TimeFormat("typed")
-        sample = [
-            str(value)
-            for _, block in table.blocks([column], counted=False)
-            for value in block[column][:200].to_pylist()
-            if value is not None
-        ][:200]
+        sample = [str(value) for value in values[:200].to_pylist() if value is not None]
     else:
         sample = list(table.file.samples.get(column, ()))
         if not sample and column in table.columns:
@@ -346,8 +350,7 @@ def _join(parts: list[_Part], text: list[str], has_end: bool, has_position: bool
     )
     if has_end:
         ended = [part.finished for part in parts if part.finished]
-        missing = np.datetime64("NaT").astype(np.int64)
-        rows.finished = stack([np.where(end.missing, missing, end.microseconds) for end in ended])
+        rows.finished = stack([np.where(end.missing, _NAT, end.microseconds) for end in ended])
         rows.finished_local = stack([end.local for end in ended])
     if has_position:
         rows.longitude = stack([part.longitude for part in parts if part.longitude is not None])

@@ -286,7 +286,8 @@ def _boundary(layout: Layout, ground: Ground) -> gpd.GeoDataFrame:
     kinds, labels, levels, geometry = zip(*[row for row in rows if not row[3].is_empty], strict=True)
     drawn = ground.degrees(np.array(geometry), digits=5)
     # Rounding can make a ring touch itself.
-    drawn = np.where(shapely.is_valid(drawn), drawn, shapely.buffer(drawn, 0))
+    broken = ~shapely.is_valid(drawn) & (shapely.area(drawn) > 0)
+    drawn[broken] = shapely.buffer(drawn[broken], 0)
     return gpd.GeoDataFrame({"kind": list(kinds), "name": list(labels), "level": list(levels)}, geometry=drawn, crs=WGS84)
 
 
@@ -298,7 +299,8 @@ def pocket_parks(layout: Layout) -> np.ndarray:
     cosine, sine = np.cos(blocks.angle[green])[:, None], np.sin(blocks.angle[green])[:, None]
     x = blocks.x[green, None] + corners[..., 0] * cosine - corners[..., 1] * sine
     y = blocks.y[green, None] + corners[..., 0] * sine + corners[..., 1] * cosine
-    return shapely.intersection(shapely.polygons(np.stack([x, y], -1)), shapely.buffer(layout.land, -5))
+    squares = shapely.intersection(shapely.polygons(np.stack([x, y], -1)), shapely.buffer(layout.land, -5))
+    return squares[shapely.area(squares) > 400]  # slivers along the shore are no parks
 
 
 def _weather(weather: Weather) -> pd.DataFrame:

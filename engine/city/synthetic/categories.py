@@ -39,7 +39,7 @@ _CAMPUS = {"campus": 12.0}
 _GREEN = {"park": 8.0, "seafront": 1.0, "residential": 0.4, "countryside": 0.5}
 
 FOOD, SHOP, NIGHT, ARTS, OUT = "Food", "Shop & Service", "Nightlife Spot", "Arts & Entertainment", "Outdoors & Recreation"
-LEARN, WORK, MOVE, HOME, CARE = "Education", "Professional & Other Places", "Travel & Transport", "Residence", "Health & Civic"
+LEARN, WORK, MOVE, HOME, CARE = "Education", "Professional & Other Places", "Travel & Transport", "Residence", "Health and Public"
 
 CATEGORIES: tuple[Category, ...] = (
     Category("Coffee Shop", FOOD, "coffee", 5.0, _CENTRAL, (6, 20)),

@@ -277,10 +277,17 @@ def _draw_arterials(
         lines.append(shapely.LineString(np.column_stack([centre[0] + radius * np.cos(turn), centre[1] + radius * np.sin(turn)])))
     shore = shapely.buffer(sea, 0.006 * extent + 40).boundary
     lines.append(shapely.intersection(shore, shapely.buffer(shapely.box(0, 0, extent, extent), -2)))
-    lines = [shapely.simplify(shapely.intersection(line, box), 8.0) for line in lines]
+    lines = [_without_stubs(shapely.simplify(shapely.intersection(line, box), 8.0)) for line in lines]
     labels = names.street_names(len(lines), rng, kinds=("Avenue", "Parade", "Highway", "Road"))
     labels[-1] = "Promenade"
     return [Street(line, label, "arterial") for line, label in zip(lines, labels, strict=True) if not line.is_empty]
+
+
+def _without_stubs(line: shapely.Geometry) -> shapely.Geometry:
+    """The line without pieces that are shorter than a house is wide."""
+    parts = shapely.get_parts(line)
+    long = parts[shapely.length(parts) > 15]
+    return long[0] if len(long) == 1 else shapely.multilinestrings(long)
 
 
 def _draw_grid(
@@ -305,7 +312,7 @@ def _draw_grid(
         ]
         turned = np.asarray(ends) @ np.array([[cosine, sine], [-sine, cosine]])
         clipped = shapely.intersection(shapely.linestrings(turned), shapely.buffer(zone.outline, -4))
-        lines.extend(clipped[shapely.length(clipped) > 60])
+        lines.extend(line for line in clipped[shapely.length(clipped) > 60] if shapely.length(shapely.get_parts(line)).max() > 40)
         grid = np.stack(np.meshgrid(columns[:-1] + width / 2, rows[:-1] + depth / 2, indexing="ij"), -1).reshape(-1, 2)
         place = grid @ np.array([[cosine, sine], [-sine, cosine]])
         inside = place[shapely.contains_xy(shapely.buffer(zone.outline, -0.3 * depth), place[:, 0], place[:, 1])]
@@ -326,4 +333,6 @@ def _draw_grid(
         green=rng.random(len(table)) < 0.025,
     )
     labels = names.street_names(len(lines), rng)
-    return [Street(shapely.simplify(line, 2.0), label, "local") for line, label in zip(lines, labels, strict=True)], blocks
+    return [
+        Street(_without_stubs(shapely.simplify(line, 2.0)), label, "local") for line, label in zip(lines, labels, strict=True)
+    ], blocks

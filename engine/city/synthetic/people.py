@@ -9,6 +9,7 @@ from engine.city.synthetic.categories import BY_NAME, CATEGORIES
 from engine.city.synthetic.layout import Layout
 from engine.city.synthetic.places import Places
 
+COMMUTE_M = 4_000.0
 HABIT = 0.7  # the smaller, the more people differ within a role
 
 Near = Literal["home", "base", "here", "centre"]
@@ -283,23 +284,20 @@ def settle_people(layout: Layout, places: Places, rng: np.random.Generator) -> l
     functions = np.array([zone.function for zone in layout.zones])[places.zone]
     names = np.array([category.name for category in CATEGORIES])[places.category]
     old = places.visitable & (places.opens_day == 0)
+    # Per role: where it lives, how gladly, and where it has its base.
+    living = [np.flatnonzero(np.isin(names, role.home) & old) for role in ROLES]
+    gladly = [_home_wish(role, names[homes], functions[homes]) for role, homes in zip(ROLES, living, strict=True)]
+    working = [np.flatnonzero(np.isin(names, role.base) & old) for role in ROLES]
     people = []
     for role in _draw_roles(plan.people, rng):
-        kind = ROLES[role]
-        taste = np.array([kind.home_zones.get(function, 1.0) for function in functions])
-        living = np.flatnonzero(np.isin(names, kind.home) & old)
-        home = int(
-            _draw(
-                living, taste[living] * (3.0 if kind.home[0] == "Student Housing" else 1.0) ** (names[living] == kind.home[0]), rng
-            )
-        )
+        kind, bases = ROLES[role], working[role]
+        home = int(_draw(living[role], gladly[role], rng))
         base = -1
         if kind.name == "tourist":
             base = home
         elif kind.base:
-            working = np.flatnonzero(np.isin(names, kind.base) & old)
-            far = np.hypot(places.x[working] - places.x[home], places.y[working] - places.y[home])
-            base = int(_draw(working, np.minimum(places.pull[working], 12.0) * np.exp(-far / 4_000), rng))
+            far = np.hypot(places.x[bases] - places.x[home], places.y[bases] - places.y[home])
+            base = int(_draw(bases, np.minimum(places.pull[bases], 12.0) * np.exp(-far / COMMUTE_M), rng))
         first, last = 0, plan.days - 1
         if kind.name == "tourist":
             stay = int(rng.integers(5, 15))
@@ -327,6 +325,13 @@ def settle_people(layout: Layout, places: Places, rng: np.random.Generator) -> l
             )
         )
     return people
+
+
+def _home_wish(role: Role, names: np.ndarray, functions: np.ndarray) -> np.ndarray:
+    """(home,) weight of each home; of two kinds of home the first is preferred."""
+    preferred = 3.0 if len(role.home) > 1 else 1.0
+    zone = np.array([role.home_zones.get(function, 1.0) for function in functions])
+    return zone * np.where(names == role.home[0], preferred, 1.0)
 
 
 def _own_chances(slots: tuple[Slot, ...], rng: np.random.Generator) -> tuple[float, ...]:

@@ -104,13 +104,16 @@ def test_discs_grow_with_probability_in_area() -> None:
 
 def test_the_first_guess_lies_on_top_and_carries_its_rank() -> None:
     layers = by_id(guess_layers(guesses(), "light"))
-    assert [row["t"] for row in layers["guess-ranks"]["data"]] == ["3", "2", "1"], "drawn last is drawn on top"
-    assert [row["p"] for row in layers["guess-ranks"]["data"]] == [row["p"] for row in layers["guesses"]["data"]]
+    assert list(layers) == ["guess-3", "guess-rank-3", "guess-2", "guess-rank-2", "guess-1", "guess-rank-1"], (
+        "drawn last is drawn on top"
+    )
+    for rank in "123":
+        assert layers[f"guess-rank-{rank}"]["data"] == [{"p": layers[f"guess-{rank}"]["data"][0]["p"], "t": rank}]
 
 
 @THEMES
 def test_an_edited_question_has_the_outline_of_everything_edited(theme) -> None:
-    plain, edited = (by_id(guess_layers(guesses(), theme, edited=edited))["guesses"]["getLineColor"] for edited in (False, True))
+    plain, edited = (by_id(guess_layers(guesses(), theme, edited=edited))["guess-1"]["getLineColor"] for edited in (False, True))
     assert plain != edited
 
 
@@ -135,7 +138,7 @@ def test_no_guess_draws_no_disc() -> None:
 @pytest.mark.parametrize("name", HOSTILE)
 def test_names_in_tips_are_text(name) -> None:
     layers = by_id(guess_layers(guesses((name, "b")), "light"))
-    assert not [row for row in layers["guesses"]["data"] if str(row["tip"]).startswith("@@")]
+    assert not [row for row in layers["guess-1"]["data"] if str(row["tip"]).startswith("@@")]
 
 
 # ---- mass

@@ -1,5 +1,6 @@
 """Bad tables, one test per item of reliability.md §5 (1-34): a worded refusal or a counted repair, nothing lost, no traceback."""
 
+import dataclasses
 import gzip
 import io
 import stat
@@ -132,6 +133,27 @@ def test_7_a_plausible_swap_is_asked_about_and_can_be_confirmed(tmp_path: Path) 
     assert city_of(bring(tmp_path, content, mapped)).time_zone == "America/New_York"
 
 
+def test_7_places_that_fit_their_zones_only_when_swapped_are_warned_about(tmp_path: Path) -> None:
+    """The venues lie at (13, 52) as written, the zones in Berlin at (52, 13)."""
+    venues = [[place, f"13.4{index}", f"52.5{index}", "Bar"] for index, place in enumerate(PLACES)]
+    zone = "[[[13.2,52.4],[13.6,52.4],[13.6,52.6],[13.2,52.6],[13.2,52.4]]]"
+    files = {
+        "venues.csv": table(venues, ["location_id", "latitude", "longitude", "category"]),
+        "visits.csv": table([[row[0], row[1], row[4]] for row in GOLDEN], ["user_id", "location_id", "time"]),
+        "zones.geo": table([["0", "Polygon", f'"{zone}"']], ["geo_id", "type", "coordinates"]),
+    }
+    confirmed = choose("venues.csv", swap_coordinates=False)
+    assert "`swap_coordinates`" in warnings(bring(tmp_path, files, confirmed))["SWAP_SUSPECTED"].mend
+    swapped = choose("venues.csv", swap_coordinates=True)
+    assert not {"SWAP_SUSPECTED", "FAR_APART"} & set(warnings(bring(tmp_path, files, swapped)))
+
+
+def test_7_places_far_from_their_zones_are_warned_about(tmp_path: Path) -> None:
+    zone = "[[[13.2,52.4],[13.6,52.4],[13.6,52.6],[13.2,52.6],[13.2,52.4]]]"
+    files = {"x.csv": table(GOLDEN), "zones.geo": table([["0", "Polygon", f'"{zone}"']], ["geo_id", "type", "coordinates"])}
+    assert "FAR_APART" in warnings(bring(tmp_path, files))
+
+
 def test_8_one_row_out_of_range_is_dropped_and_counted(tmp_path: Path) -> None:
     upload = read_golden(tmp_path, with_cell(GOLDEN, 7, "latitude", "95.5"))
     assert dropped(upload) == {"COORDINATES_RANGE": 1}
@@ -253,6 +275,12 @@ def test_15_clock_changes_are_counted_in_the_data_card(tmp_path: Path) -> None:
     told = " ".join(city_of(read_golden(tmp_path, rows)).info.data_card.assumptions)
     assert "1 times of `started_at` lie in the hour that happens twice" in told
     assert "1 times of `started_at` lie in the hour that clocks skip" in told
+
+
+def test_14_an_arrival_with_zone_and_a_departure_without_are_refused(tmp_path: Path) -> None:
+    rows = [[*row, row[4].rstrip("Z")] for row in GOLDEN]
+    upload = bring(tmp_path, {"x.csv": table(rows, [*HEADER, "finished_at"])})
+    assert fatal(upload)["TIME_FORMAT"].column == "finished_at"
 
 
 def dated(pattern: str, day_of) -> list[list[str]]:
@@ -394,6 +422,13 @@ def test_27_more_than_a_hundredth_ragged_is_refused(tmp_path: Path) -> None:
     assert (problem.row, problem.rows) == (12, 1)
 
 
+def test_27_rows_after_a_ragged_one_keep_their_number(tmp_path: Path) -> None:
+    """Row 10 is ragged; the wrong latitude in row 30 is still said to be in row 30."""
+    rows = with_cell(golden_rows(300), 30, "latitude", "95.0")
+    rows[9] = rows[9][:4]
+    assert warnings(read_golden(tmp_path, rows))["COORDINATES_RANGE"].row == 30
+
+
 def test_28_a_quote_that_never_closes_is_refused_with_its_line(tmp_path: Path) -> None:
     problem = fatal(read_golden(tmp_path, with_cell(GOLDEN, 20, "category", '"Bar')))["UNCLOSED_QUOTE"]
     assert "line 21" in problem.found
@@ -418,6 +453,14 @@ def test_30_a_file_beyond_the_limit_is_refused_before_it_is_read(tmp_path: Path)
         file.truncate(30 << 30)
     with pytest.raises(IngestError, match="MB are allowed"):
         ingest([path], "huge")
+
+
+def test_30_more_rows_than_memory_can_hold_are_refused_while_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file streams block by block; it stops at the limit of usable rows instead of running out of memory."""
+    from engine.city.readers import visits
+
+    monkeypatch.setattr(visits, "LIMITS", dataclasses.replace(LIMITS, rows=30))
+    assert "30 rows" in fatal(read_golden(tmp_path))["ROWS"].found
 
 
 def test_31_too_many_columns_are_refused(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from engine.city.samples import VisitLog, build_samples
 from engine.city.splits import Split
-from engine.errors import ConfigError
+from engine.errors import ConfigError, RequirementError
+from engine.layers.visit_memory import KNOWN_FEATURES
 from engine.models.base import Data
 from engine.models.baselines import fit_baselines
 from engine.models.calliper import CaLLiPer
@@ -389,3 +390,37 @@ def test_a_new_place_counts_as_popular_as_its_kind(trained, data):
         alike = log.seen & (log.places.category == log.places.category[place])
         expected = np.log1p(log.visits_in_training[alike if alike.sum() >= 3 else log.seen])
         assert view.log_popularity[place] == pytest.approx(np.median(expected), abs=1e-5)
+
+
+def test_a_city_of_three_places_and_one_person_still_trains():
+    """Too few places to validate the alignment on; nothing is divided by nothing."""
+    from tests.engine.small_cities import random_city
+
+    city = random_city(users=1, places=3, visits=120)
+    split = Split(kind="published", warm_up_days=0, minimum_history=1)
+    data = Data(city, split, build_samples(VisitLog.of(city, split)))
+    model = train(tiny(data, epochs=1), data)
+    scores = model.predict(data.samples.of_part("test").histories()).log_probability
+    np.testing.assert_allclose(np.exp(scores.astype(float)).sum(1), 1, atol=1e-4)
+    assert all(np.isfinite(warned.value) for warned in model.diagnose(data))
+
+
+def test_a_split_without_samples_is_refused_with_a_way_out(tiny_city):
+    split = Split(minimum_history=50, warm_up_days=60)
+    with pytest.raises(RequirementError, match="fewer visits in the history"):
+        tiny(Data(tiny_city, split, build_samples(VisitLog.of(tiny_city, split))))
+
+
+def test_places_taken_as_new_look_like_places_nobody_visited(trained, data):
+    """No residual, no memory, the popularity of a newcomer; the rest stays as it is, and prediction pretends nothing."""
+    histories = data.samples.of_part("train").histories(slice(0, 50))
+    view = trained.view(histories.places)
+    new = np.zeros(len(view.places), bool)
+    new[np.bincount(histories.location).argmax()] = True
+    shown = view.pretend_new(new)
+    assert (shown.code.numpy()[new] == 0).all() and (shown.code == view.code).numpy()[~new].all()
+    assert shown.log_popularity.numpy()[new] == pytest.approx(view.log_popularity_of_new.numpy()[new])
+    known = trained._known_places(histories, shown)
+    remembered = known.features[:, KNOWN_FEATURES.index("is in memory")] > 0
+    assert not remembered[new[known.place]].any() and remembered[~new[known.place]].any()
+    assert trained._pretend_new(view) is view

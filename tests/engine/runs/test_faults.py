@@ -1,15 +1,21 @@
 """Every registered fault point, hit at its first, second, fourth ... pass: what is on disk stays whole, and resuming gives the clean result."""
 
+import contextlib
 import itertools
+import os
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from engine import faults
-from engine.runs import Run, resume, submit
+from engine.runs import Run, RunRequest, resume, submit
+from engine.runs.folder import RunFolder
 from engine.training.checkpoints import Checkpoints
 from engine.training.weights import sha256
+from tests.engine.runs import bigram
 
 # Small enough that a run takes a fraction of a second: 3 steps in each of the two stages.
 CONFIG = {"epochs": 1, "batch_size": 120}
@@ -117,3 +123,39 @@ def test_every_further_pass(point: str, action: str, by_hand, request_for, clean
     for turn in itertools.count(2):
         if not check(point, action, turn, by_hand, request_for, clean):
             return
+
+
+@pytest.mark.parametrize("spare", [0, 20_000, 60_000, 100_000])
+def test_a_disk_that_is_full_to_the_brim(
+    spare: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by_hand, clean: Outcome
+) -> None:
+    """Everything, registry and log included, lies on a real file system of 12 MB with so many bytes free; then space is freed."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(disk)], capture_output=True, check=False)
+    if mount.returncode:
+        pytest.skip(f"a small file system cannot be mounted here: {mount.stderr.decode().strip()}")
+    try:
+        monkeypatch.setenv("MOBISCOPE_HOME", str(disk))
+        monkeypatch.setenv("MOBISCOPE_DISK_RESERVE_MB", "0")
+        bigram.small_city().save()
+        run_id = submit(RunRequest(model="bigram", city="Small", preset="tiny", config=CONFIG))
+        filler = disk / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(1 << 12))
+        os.truncate(filler, filler.stat().st_size - spare)
+        code = by_hand(run_id, MOBISCOPE_CHECKPOINT_SECONDS="0")
+        assert code in (1, 75), RunFolder(run_id).log_tail()
+        filler.unlink()
+        run = Run.open(run_id)
+        status = run.status()
+        assert status.state in ("FAILED", "LOST", "PENDING")
+        assert status.state != "FAILED" or "disk is full" in status.message
+        if status.state != "PENDING":
+            resume(run_id)
+        ended(by_hand, run_id, "")
+        assert run.status().state == "DONE", run.log_tail()
+        assert_same_result(run, clean)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

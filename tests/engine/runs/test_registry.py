@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from engine.errors import RunError
-from engine.runs import Run, list_runs, registry, submit
+from engine.runs import Run, list_runs, reap, registry, submit
 from engine.runs.folder import RunFolder
 from tests.engine.runs.conftest import Workers
 
@@ -47,13 +47,13 @@ class TestDamage:
         kept = [one for one in path.parent.iterdir() if ".damaged-" in one.name]
         assert bool(kept) == (damage != "empty"), "an empty file holds nothing worth keeping"
 
-    def test_damage_while_the_program_runs_is_a_sentence_and_mended_at_the_next_look(self, done: str) -> None:
+    def test_damage_while_the_program_runs_is_mended_at_the_next_look(self, done: str) -> None:
         path = registry.registry_path()
         for part in (path, path.with_name("runs.db-wal"), path.with_name("runs.db-shm")):
             if part.exists():
                 part.write_bytes(b"x" * 8192)
-        with pytest.raises(RunError, match="registry of runs"):
-            list_runs()
+        with pytest.raises(RunError, match="registry of runs"), registry.reading() as connection:
+            registry.find(connection, done)
         assert [run.id for run in list_runs()] == [done]
 
     def test_a_folder_without_a_readable_record_does_not_hide_the_others(self, done: str, by_hand: Workers, request_for) -> None:
@@ -145,6 +145,24 @@ class TestPlace:
     def test_a_full_disk_is_called_that(self, text: str) -> None:
         with pytest.raises(RunError, match="full or failing"), registry.reading():
             raise sqlite3.OperationalError(text)
+
+
+def test_what_is_known_can_be_read_while_nothing_can_be_written(
+    by_hand: Workers, request_for, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = submit(request_for())
+    with registry.writing() as connection:
+        registry.change(connection, run_id, state="RUNNING", attempt=1, step=7)
+    full = registry.sqlite3.OperationalError("database or disk is full")
+
+    def fail(name: str) -> None:
+        raise full
+
+    monkeypatch.setattr(registry.faults, "point", fail)
+    with pytest.raises(RunError, match="full or failing"):
+        reap()
+    assert Run.open(run_id).status().step == 7
+    assert [run.state for run in list_runs()] == ["RUNNING"]
 
 
 def _count_up(home: str, run_id: str, times: int) -> None:

@@ -167,7 +167,7 @@ def test_names_in_another_language_can_be_mapped_by_hand(tmp_path: Path) -> None
     content = {"besuche.csv": table(GOLDEN, ["wer", "wo", "breite", "laenge", "wann", "was"])}
     assert "FORMAT" in fatal(bring(tmp_path, content))
     pairs = ["wer=user_id", "wo=location_id", "breite=latitude", "laenge=longitude", "wann=started_at", "was=category"]
-    choices = IngestChoices(files={"*": FileChoices(reader="checkins")}).with_pairs(pairs)
+    choices = IngestChoices().with_pairs(pairs)
     city = city_of(bring(tmp_path, content, choices))
     assert len(city.table("visits")) == 40
     choices.save(tmp_path / "recipe.yaml")
@@ -189,6 +189,29 @@ def test_wrong_choices_are_named(tmp_path: Path) -> None:
     assert "OPTION" in fatal(bring(tmp_path, {"x.csv": table(GOLDEN)}, choose("x.csv", colour="red")))
     assert "READER" in fatal(bring(tmp_path, {"x.csv": table(GOLDEN)}, choose("x.csv", reader="crystal ball")))
     assert "FILE_MISSING" in fatal(bring(tmp_path, {"x.csv": table(GOLDEN)}, choose("y.csv", reader="checkins")))
+
+
+def test_choices_for_all_files_that_fit_none_are_refused(tmp_path: Path) -> None:
+    """A slip on the command line must not pass silently."""
+    for slip in (IngestChoices().with_pairs(["time=startedat"]), IngestChoices().with_pairs(["tiem=started_at"])):
+        assert "FIELD" in fatal(bring(tmp_path, {"x.csv": table(GOLDEN)}, slip))
+    assert "OPTION" in fatal(bring(tmp_path, {"x.csv": table(GOLDEN)}, choose(dayfirst=True)))
+
+
+def test_choices_for_all_files_reach_those_they_fit(tmp_path: Path) -> None:
+    """`when` is a column of the visits only; the venues are not troubled by it."""
+    files = {
+        "visits.csv": table([[row[0], row[1], row[4]] for row in GOLDEN], ["user", "venue_id", "when"]),
+        "venues.csv": table(VENUES, ["venue_id", "lat", "lon", "category"]),
+    }
+    city = city_of(bring(tmp_path, files, IngestChoices().with_pairs(["when=started_at"], ["day_first=true"])))
+    assert (len(city.table("visits")), len(city.table("locations"))) == (40, 4)
+
+
+@pytest.mark.parametrize("pair", ["no sign", "=field", "column="])
+def test_a_pair_that_maps_nothing_is_refused(pair: str) -> None:
+    with pytest.raises(ConfigError, match="column=field"):
+        IngestChoices().with_pairs([pair])
 
 
 def test_a_file_can_be_left_out(tmp_path: Path) -> None:
@@ -331,3 +354,27 @@ def test_libcity_grid_flows_become_an_average_day(tmp_path: Path) -> None:
     assert list(city.table("cells")["cell_id"]) == list(city.table("outflow")["cell_id"]) == ["0_0"]
     assert set(city.table("outflow").iloc[0, 2:]) == {8.0}
     assert set(city.table("inflow").iloc[0, 2:]) == {2.0}
+
+
+# ---- how programs write the same table -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\n\n", "\n"])
+def test_line_ends_and_blank_lines_do_not_matter(tmp_path: Path, end: str) -> None:
+    content = table(GOLDEN).replace(b"\n", end.encode()) + b"\n\n"
+    assert (
+        city_of(bring(tmp_path, {"x.csv": content})).fingerprint == city_of(bring(tmp_path, {"y.csv": table(GOLDEN)})).fingerprint
+    )
+
+
+def test_quoted_headers_and_an_index_column_do_not_matter(tmp_path: Path) -> None:
+    """As R and pandas write it: everything quoted, row names under an empty heading."""
+    rows = [[f'"{index}"', *(f'"{value}"' for value in row)] for index, row in enumerate(GOLDEN)]
+    header = ['""', *(f'"{name}"' for name in ["user_id", "location_id", "latitude", "longitude", "time", "category"])]
+    city = city_of(bring(tmp_path, {"x.csv": table(rows, header)}))
+    assert city.fingerprint == city_of(bring(tmp_path, {"y.csv": table(GOLDEN)})).fingerprint
+
+
+def test_blanks_around_values_do_not_make_other_people(tmp_path: Path) -> None:
+    rows = [[f" {value} " for value in row] for row in GOLDEN]
+    assert set(city_of(bring(tmp_path, {"x.csv": table(rows)})).table("visits")["user_id"]) == {"u0", "u1", "u2", "u3"}

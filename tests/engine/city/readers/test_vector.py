@@ -1,13 +1,17 @@
 import json
+import struct
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from engine.city.readers import layers
 from engine.city.readers.base import FileChoices, ReadContext
 from engine.city.readers.vector import VectorReader, classify, propose_mapping
 from engine.city.schema import WGS84
@@ -157,6 +161,21 @@ def test_an_unknown_crs_is_refused_with_the_name(layer):
         assert problem.code == "CRS_UNKNOWN" and name in problem.found
 
 
+def test_a_crs_that_names_a_file_is_refused_and_the_file_never_read(layer, tmp_path):
+    (tmp_path / "own.txt").write_text("<own> +proj=longlat +title=canary-4711 <>\n")
+    path = tmp_path / "own.txt"
+    for crs in (
+        f"+init={path}:own",
+        f"+proj=longlat +nadgrids={path}",
+        f"+proj=longlat +geoidgrids={path}",
+        f"+proj=pipeline +step +init={path}:own",
+    ):
+        (problem,) = refusal(layer, collection(feature(point(1, 1))), crs=crs)
+        assert problem.code == "CRS_UNKNOWN" and "canary" not in str(problem)
+    mercator = "+proj=merc +a=6378137 +b=6378137 +nadgrids=@null +units=m"
+    assert len(layer(collection(feature(point(1e6, 6e6))), crs=mercator).tables["pois"]) == 1
+
+
 def test_swapped_coordinates_are_recognised_when_only_the_swap_fits(layer):
     content = collection(feature(point(52.5, 113.4)), feature(point(52.6, 113.5)))
     assert "SWAPPED_COORDINATES" in {problem.code for problem in refusal(layer, content)}
@@ -275,6 +294,7 @@ def test_heights_in_feet_impossible_ones_storeys_and_missing_ones(layer):
         ('{"type": "FeatureCollection", "features": []}', "NO_ROWS"),
         ('{"type": "FeatureCollection", "features": ' + "[" * 100_000, "JSON"),
         ('[{"coordinates": [1, 1]}, 7]', "JSON"),
+        ('{"type": "Topology", "objects": {"a": {"type": "Polygon", "arcs": [[0]]}}, "arcs": []}', "JSON"),
         ("a,b\n1,2\n", "DRIVER"),
         ("", "DRIVER"),
     ],
@@ -344,6 +364,20 @@ def test_geoparquet_without_a_crs_is_asked(tmp_path):
     assert [problem.code for problem in refused.value.problems] == ["CRS_MISSING"]
 
 
+def test_curved_geometries_are_counted_as_unreadable(tmp_path):
+    frame = gpd.GeoDataFrame({"id": ["a", "b", "c"]}, geometry=[shapely.Point(1, i) for i in (1, 2, 3)], crs=WGS84)
+    frame.to_parquet(tmp_path / "points.parquet")
+    table = pq.read_table(tmp_path / "points.parquet")
+    arc = struct.pack("<BII6d", 1, 8, 3, 0, 0, 1, 1, 2, 0)
+    hidden = struct.pack("<BII", 1, 7, 1) + arc
+    place = table.column_names.index("geometry")
+    values = pa.array([table.column("geometry")[0].as_py(), arc, hidden], table.schema.field("geometry").type)
+    pq.write_table(table.set_column(place, table.schema.field("geometry"), values), tmp_path / "curves.parquet")
+    result = read(READER, tmp_path / "curves.parquet", tmp_path / "scratch")
+    assert result.tables["pois"]["poi_id"].tolist() == ["a"]
+    assert dropped(result) == {"NULL_GEOMETRY": 2}
+
+
 def test_parquet_without_geometry_is_left_to_other_readers_and_a_cut_one_refused(tmp_path):
     plain = tmp_path / "plain.parquet"
     pd.DataFrame({"a": [1]}).to_parquet(plain)
@@ -351,6 +385,35 @@ def test_parquet_without_geometry_is_left_to_other_readers_and_a_cut_one_refused
     whole = parquet_layer(tmp_path, WGS84).read_bytes()
     (tmp_path / "cut.parquet").write_bytes(whole[: len(whole) // 2])
     assert READER.recognise(sniffed(tmp_path / "cut.parquet")) == 0
+
+
+def test_the_proposal_for_a_large_file_looks_only_at_its_beginning(tmp_path, monkeypatch):
+    whole = collection(*(feature(point(1, i / 10), amenity="cafe", name=f"n{i}", id=i) for i in range(1, 400)))
+    records = [{"fclass": "cafe", "coordinates": [1, i / 10], "height": i} for i in range(1, 400)]
+    for content in (whole, records):
+        file = sniffed(write_json(tmp_path / "large", content))
+        expected = READER.propose(file), {column: values[:5] for column, values in READER.samples(file).items()}
+        monkeypatch.setattr(layers, "_SAMPLE_BYTES", 2_000)
+        cut = sniffed(write_json(tmp_path / "large", content))
+        assert (READER.propose(cut), {column: values[:5] for column, values in READER.samples(cut).items()}) == expected
+        assert len(next(iter(READER.samples(cut).values()))) < 60
+        monkeypatch.undo()
+
+
+def test_flipped_bits_in_geoparquet_give_a_result_or_a_worded_refusal(tmp_path):
+    whole = parquet_layer(tmp_path, WGS84).read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        content = bytearray(whole)
+        for place in rng.integers(4, len(content), rng.integers(1, 6)):
+            content[place] ^= 1 << rng.integers(0, 8)
+        (tmp_path / "flipped").write_bytes(content)
+        file = sniffed(tmp_path / "flipped", kind="parquet")
+        READER.recognise(file), READER.propose(file)
+        try:
+            READER.read(file, FileChoices(), ReadContext(tmp_path))
+        except IngestError as error:
+            assert error.problems and all(problem.code and problem.found for problem in error.problems)
 
 
 # ---- anything ------------------------------------------------------------------------------------------------------------

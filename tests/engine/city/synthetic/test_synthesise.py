@@ -96,6 +96,14 @@ def test_every_part_of_a_chronological_split_has_samples(seed: int):
     assert all(len(samples.of_part(part)) > 200 for part in PARTS)
 
 
+@pytest.mark.parametrize("seed", [2, 8, 31])
+def test_outlines_stay_valid_where_coasts_and_streets_nearly_touch(seed: int):
+    """Seeds whose rounded outlines once crossed themselves or vanished."""
+    city = synthesise(2_000, seed=seed)
+    for table in ("boundary", "buildings", "cells"):
+        assert city.spatial(table).geometry.is_valid.all()
+
+
 def test_the_truth_names_every_person_cell_place_and_visit_once(tiny_city: City):
     truth = tiny_city.table("truth")
     of = {subject: rows for subject, rows in truth.groupby("subject")}

@@ -1,0 +1,126 @@
+"""Two runs on the same cases: which each wins, and one case answered by both side by side."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard import cached, navigation, panels, session, wording
+from dashboard.figures import colours
+from dashboard.figures.ranking import guess_layers, truth_layers
+from dashboard.views import city_map
+from dashboard.views.export_menu import export_menu
+from engine.city.samples import Places
+from engine.errors import MobiscopeError
+from engine.runs import Run, RunSummary
+
+MOST_CASES = 200
+SIDES = ("first", "second")
+
+
+def versus(first: RunSummary, second: RunSummary) -> None:
+    """Lists of the cases each run wins, and the picked one on two maps with the same view.
+
+    Args:
+        first: A finished run.
+        second: Another finished run on the same city and split.
+    """
+    panels.panel(
+        "Cases each wins",
+        "Drawn: test cases by how much higher one run ranks the place the person went to; rank 1 is the first guess.",
+        "Read: choose a row; both runs' ten first guesses appear on two maps with the same view.",
+        "Do not conclude from single cases; the differences above say what holds over all of them.",
+    )
+    try:
+        cases = shared_cases(first.id, second.id)
+    except MobiscopeError as error:
+        panels.refusal(error)
+        return
+    places = Places.of(cached.city(first.city))
+    wins = [int((cases["rank_first"] < cases["rank_second"]).sum()), int((cases["rank_second"] < cases["rank_first"]).sum())]
+    st.markdown(
+        f"**{wording.literal(first.name)}** ranks the truth higher in {wording.count(wins[0])} of {wording.count(len(cases))} cases, "
+        f"**{wording.literal(second.name)}** in {wording.count(wins[1])}; in {wording.count(len(cases) - sum(wins))} they agree."
+    )
+    names = dict(zip(SIDES, (first.name, second.name), strict=True))
+    winner = st.segmented_control(
+        "Won by", SIDES, default="first", required=True, format_func=lambda side: wording.literal(names[side]), key="versus.winner"
+    )
+    gain = np.log(cases["rank_second"].clip(upper=1e6)) - np.log(cases["rank_first"].clip(upper=1e6))
+    order = (gain if winner == "first" else -gain).sort_values(ascending=False, kind="stable")
+    shown = cases.loc[order[order > 0].index[:MOST_CASES]].reset_index(drop=True)
+    if shown.empty:
+        panels.nothing("No such case (n = 0)", "The two rank the truth alike everywhere.")
+        return
+    table = pd.DataFrame(
+        {
+            "person": shown["user_id"],
+            "local time": shown["started_at"].dt.tz_convert(cached.city(first.city).time_zone).dt.strftime("%Y-%m-%d %H:%M"),
+            "went to": places.names[shown["true_id"].to_numpy()],
+            f"rank, {first.name}": shown["rank_first"].replace(np.inf, np.nan),
+            f"rank, {second.name} ": shown["rank_second"].replace(np.inf, np.nan),
+        }
+    )
+    state = st.dataframe(
+        table, key=f"versus.cases.{winner}", hide_index=True, height=260, on_select="rerun", selection_mode="single-row"
+    )
+    export_menu("versus.export", "cases", table)
+    rows = state["selection"]["rows"] if state else []
+    case = shown.iloc[rows[0] if rows else 0]
+    left, right = st.columns(2, gap="medium")
+    for column, side, run in ((left, "first", first), (right, "second", second)):
+        with column:
+            _answer(run, side, case, places)
+    if st.button("Look inside this case", key="versus.open"):
+        session.set_sample(str(case["user_id"]), int(case["step"]))
+        navigation.open_page("next_location")
+
+
+def shared_cases(first: str, second: str) -> pd.DataFrame:
+    """The cases both runs answered: the first's columns, and both ranks and rankings.
+
+    Raises:
+        MobiscopeError: If the two did not answer the same cases.
+    """
+    tables = []
+    for run_id in (first, second):
+        rows = cached.run_table(run_id, "predictions")
+        rows = rows[rows["predictor"] == Run.open(run_id).request.model]
+        tables.append(rows.assign(rank=rows["true_rank"].astype("Float64").fillna(np.inf).astype(float)).reset_index(drop=True))
+    one, two = tables
+    if not one["sample_id"].equals(two["sample_id"]):
+        raise MobiscopeError("The two runs did not answer the same cases; compare runs of one split.")
+    kept = one[["user_id", "started_at", "step", "true_id", "topk_ids", "topk_probs", "rank"]].add_suffix("_first")
+    kept = kept.rename(columns={f"{name}_first": name for name in ("user_id", "started_at", "step", "true_id")})
+    return kept.assign(rank_second=two["rank"], topk_ids_second=two["topk_ids"], topk_probs_second=two["topk_probs"])
+
+
+def _answer(run: RunSummary, side: str, case: pd.Series, places: Places) -> None:
+    """One run's ten first guesses and the truth on the map."""
+    theme, city, truth = session.theme(), cached.city(run.city), int(case["true_id"])
+    top = np.asarray(case[f"topk_ids_{side}"], int)[:10]
+    guesses = pd.DataFrame(
+        {
+            "rank": np.arange(1, len(top) + 1),
+            "longitude": places.longitude[top],
+            "latitude": places.latitude[top],
+            "name": places.names[top],
+            "category": np.array(places.category_names, object)[places.category[top]],
+            "probability": np.asarray(case[f"topk_probs_{side}"], float)[:10],
+            "id": places.ids[top],
+        }
+    )
+    rank = case[f"rank_{side}"]
+    words = f"rank {rank:,.0f}" if np.isfinite(rank) else "cannot be ranked"
+    st.markdown(f"**{wording.literal(run.name)}**: the truth, {wording.literal(places.names[truth])}, has {words}.")
+    base = cached.base(run.city, theme, places=False, buildings="none", faint=True)
+    first = (float(places.longitude[top[0]]), float(places.latitude[top[0]])) if len(top) else None
+    distance = float(np.hypot(places.x[top[0]] - places.x[truth], places.y[top[0]] - places.y[truth])) if len(top) else 0.0
+    truth_marks = truth_layers(
+        float(places.longitude[truth]), float(places.latitude[truth]), str(places.names[truth]), theme, first, distance
+    )
+    legend = [
+        city_map.Entry("disc", "guess; area: probability", colours.role("prediction", theme)),
+        city_map.Entry("ring", "truth", colours.role("truth", theme)),
+    ]
+    layers = [*base.layers, *guess_layers(guesses, theme), *truth_marks]
+    city_map.draw(city, layers, key=f"versus.map.{side}", alt=f"Guesses of {run.name} and the truth", legend=legend, height=400)

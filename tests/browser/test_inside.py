@@ -1,0 +1,134 @@
+"""Looking inside in a browser: a lasso lights up the map, a place is opened and ranked, a key takes it back, the report opens offline."""
+
+import json
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.browser.conftest import assert_calm, drawn_colours, settle
+
+EVIL = "<img src=x onerror=window.__xss=1></script><script>window.__xss=1</script>"
+
+
+@pytest.fixture(scope="module")
+def ready(server, tiny_city) -> str:
+    """The query of a finished run on the tiny synthetic city, trained by the job the screen would start."""
+    from engine.projection import project_embedding
+    from engine.runs import Run, RunRequest, submit
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOBISCOPE_HOME", str(server.home))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        tiny_city.save(server.home / "cities" / "inside")
+        run_id = submit(RunRequest(model="calliper", city="inside", preset="tiny", config={"pretrain_epochs": 1, "epochs": 1}))
+        until = time.monotonic() + 300
+        while not Run.open(run_id).status().has_ended and time.monotonic() < until:
+            time.sleep(0.5)
+        assert Run.open(run_id).status().state == "DONE", Run.open(run_id).log_tail(20)
+        loaded = Run.open(run_id).load()
+        vectors = loaded.model.embeddings(loaded.data.samples.log.places)["location"].vectors
+        project_embedding(vectors, "pca")
+    return f"city=inside&run={run_id}"
+
+
+def open_page(page, server, ready: str, name: str) -> None:
+    page.goto(f"{server.url}/{name}?{ready}")
+    settle(page, 120)
+    assert_calm(page)
+
+
+def test_a_lasso_in_the_picture_lights_up_the_map(page, server, ready) -> None:
+    open_page(page, server, ready, "embeddings")
+    page.get_by_role("radio", name="PCA").click()
+    page.get_by_text("Trustworthiness").wait_for()
+    settle(page)
+    box = page.locator("[data-testid=stPlotlyChart]").first.bounding_box()
+    corners = [(0.02, 0.02), (0.98, 0.02), (0.98, 0.98), (0.02, 0.98), (0.02, 0.02)]
+    page.mouse.move(box["x"] + box["width"] * corners[0][0], box["y"] + box["height"] * corners[0][1])
+    page.mouse.down()
+    for across, down in corners[1:]:
+        page.mouse.move(box["x"] + box["width"] * across, box["y"] + box["height"] * down, steps=12)
+    page.mouse.up()
+    page.get_by_text(re.compile(r"\d+ locations selected")).first.wait_for()
+    settle(page)
+    assert page.get_by_text("picture of an embedding").first.is_visible()
+    page.get_by_text("Nearest to").first.wait_for()
+    assert drawn_colours(page) > 200
+    page.get_by_role("button", name="Clear").first.click()
+    page.get_by_text("No place is chosen").wait_for()
+    assert_calm(page)
+
+
+def test_a_place_is_opened_ranked_and_taken_back_by_a_key(page, server, ready) -> None:
+    open_page(page, server, ready, "what_if")
+    assert page.get_by_text(re.compile("now says")).is_visible()
+    page.get_by_label("Name", exact=True).fill(EVIL)
+    page.get_by_label("Name", exact=True).press("Enter")
+    settle(page)
+    page.get_by_role("button", name="Open it").click()
+    page.get_by_text(re.compile("With 1 edit")).wait_for()
+    settle(page)
+    assert drawn_colours(page) > 200
+    assert_calm(page)
+    page.locator("h1").click()
+    page.keyboard.press("u")
+    page.get_by_text(re.compile("now says")).wait_for()
+    page.keyboard.press("y")
+    page.get_by_text(re.compile("With 1 edit")).wait_for()
+    assert_calm(page)
+
+
+def test_a_click_on_the_map_sets_the_position_of_a_new_place(page, server, ready) -> None:
+    open_page(page, server, ready, "what_if")
+    before = page.get_by_label("Latitude, °").input_value()
+    page.get_by_role("radio", name="sets a position").click()
+    page.get_by_text("A click sets the middle").wait_for()
+    settle(page)
+    assert drawn_colours(page) > 100
+    box = page.locator("[data-testid=stDeckGlJsonChart] canvas").first.bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 0.55, box["y"] + box["height"] * 0.35)
+    page.wait_for_function("(was) => document.querySelector('input[aria-label=\"Latitude, °\"]').value !== was", arg=before)
+    settle(page)
+    assert_calm(page)
+
+
+def test_a_scenario_is_saved_as_it_is_on_screen(page, server, ready, tmp_path: Path) -> None:
+    open_page(page, server, ready, "what_if")
+    page.get_by_role("button", name="Open it").click()
+    page.get_by_text(re.compile("With 1 edit")).wait_for()
+    settle(page)
+    page.get_by_role("button", name="Save, load, replay").click()
+    with page.expect_download() as caught:
+        page.get_by_role("button", name="Save as JSON").click()
+    caught.value.save_as(tmp_path / "scenario.json")
+    content = json.loads((tmp_path / "scenario.json").read_text())
+    assert [edit["kind"] for edit in content["edits"]] == ["add_place"] and content["query"]["user_id"]
+
+
+def test_the_report_opens_offline_and_runs_nothing_out_of_a_name(page, server, ready, tmp_path: Path) -> None:
+    open_page(page, server, ready, "what_if")
+    page.get_by_label("Name", exact=True).fill(EVIL)
+    page.get_by_label("Name", exact=True).press("Enter")
+    settle(page)
+    page.get_by_role("button", name="Open it").click()
+    page.get_by_text(re.compile("With 1 edit")).wait_for()
+    settle(page)
+    with page.expect_download(timeout=120_000) as caught:
+        page.get_by_role("button", name="Report as one HTML file").click()
+    caught.value.save_as(tmp_path / "report.html")
+    page.context.set_offline(True)
+    page.goto((tmp_path / "report.html").as_uri())
+    page.get_by_role("heading", name="Scores").wait_for()
+    page.locator(".js-plotly-plot .main-svg").first.wait_for()
+    assert page.locator("img").first.evaluate("image => image.naturalWidth") > 500
+    assert page.evaluate("window.__xss") is None
+    page.context.set_offline(False)
+
+
+@pytest.mark.parametrize("page", ["dark"], indirect=True)
+@pytest.mark.parametrize("name", ["attention", "long_tail", "embeddings", "what_if"])
+def test_every_inside_page_is_drawn_in_the_dark_too(page, server, ready, name) -> None:
+    open_page(page, server, ready, name)
+    assert drawn_colours(page) > 100

@@ -1,0 +1,59 @@
+"""Home: three doors on an empty machine, the last city and the recent runs later."""
+
+import pytest
+
+from engine.city.city import City, list_cities
+from tests.pages.conftest import assert_healthy, button, words
+
+
+def test_an_empty_machine_is_offered_three_doors(open_page) -> None:
+    at = open_page("home")
+    assert_healthy(at)
+    said = words(at)
+    for door in ("Explore the built-in city", "Bring your data", "Open a run"):
+        assert door in said
+    assert "Nothing leaves this machine" in said
+
+
+def test_the_built_in_city_is_generated_saved_and_opened(open_page, monkeypatch: pytest.MonkeyPatch, tiny_city: City) -> None:
+    asked = []
+
+    def small(size, seed=0, report=None):
+        asked.append((size, seed))
+        report("Laying out", 0.5)
+        return tiny_city
+
+    monkeypatch.setattr("engine.city.synthetic.synthesise", small)
+    at = open_page("home")
+    button(at, "Generate it (about 20 s)").click().run()
+    assert_healthy(at)
+    assert asked == [("demo", 0)]
+    assert [info.name for info in list_cities()] == [tiny_city.name]
+    assert at.title[0].value == "What is in this city?"
+
+
+def test_with_a_city_home_shows_it_and_invites_to_train(open_page, city_home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOBISCOPE_HOME", str(city_home))
+    at = open_page("home")
+    assert_healthy(at)
+    assert "1 city and 0 runs are on this machine" in words(at)
+    assert "No run yet" in words(at)
+    assert "Look at this city" in [item.label for item in at.button]
+
+
+def test_recent_runs_come_with_their_metric_beside_the_best_baseline(
+    open_page, trained_home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOBISCOPE_HOME", str(trained_home))
+    at = open_page("home")
+    assert_healthy(at)
+    said = words(at)
+    assert "**first** on Aldhaven" in said
+    assert "best baseline" in said
+
+
+def test_a_door_leads_to_the_page_that_takes_files(open_page) -> None:
+    at = open_page("home")
+    button(at, "Choose files").click().run()
+    assert_healthy(at)
+    assert at.title[0].value == "What did you bring?"
