@@ -4,7 +4,7 @@ People explore around their anchors (Pappalardo et al. 2015, "Returners and expl
 of places they like. Of every known place a small scorer says how much it counts at the moment, once as an anchor in space, once as an
 example of a kind. A candidate then gains by the logarithm of
 
-    space:  sum over anchors a of weight(a) * exp(-distance(a, candidate) / reach), for two reaches
+    space:  sum over anchors a, the candidate left out, of weight(a) * exp(-distance(a, candidate) / reach), for two reaches
     kind:   share of the candidate's category among the known places, exact and blurred over categories of like text
 
 each with a strength read from the history. All of it needs a position and a category and nothing else, so that any new place takes
@@ -130,6 +130,8 @@ def _densities(metres: Tensor, anchor: Tensor, share: Tensor, chosen: Tensor) ->
     itself = places[:, None] == chosen  # a place is not explored because it is known
     found = []
     for reach in REACHES_M:
-        kernel = torch.exp(-apart / reach).masked_fill(itself, 0.0)[row.reshape(-1)].reshape(*row.shape, -1)  # (sample, anchor, candidate)
+        kernel = (
+            torch.exp(-apart / reach).masked_fill(itself, 0.0)[row.reshape(-1)].reshape(*row.shape, -1)
+        )  # (sample, anchor, candidate)
         found.append((torch.bmm(share[:, None, :], kernel)[:, 0] + _FLOOR).log())
     return found

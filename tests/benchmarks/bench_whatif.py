@@ -3,7 +3,8 @@
     python -m tests.benchmarks.bench_whatif [--threads 2]
 
 Targets: a what-if under 1 s on the demo city and under 2 s on FSQ-NYC (where it is present), warm; idle probes under 1 % of a forward
-pass; UMAP under 30 s cold and under 0.3 s from the cache. Weights do not change these figures, so nothing is trained.
+pass; UMAP under 30 s cold and under 0.3 s from the cache. Weights do not change these figures, so nothing is trained. Judged by the
+process's own seconds (all its threads together), not by the clock, which on a busy machine measures the neighbours; both are printed.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import version
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -36,15 +38,26 @@ TARGETS_S = {"demo": 1.0, "FSQ-NYC": 2.0}
 IDLE_TARGET, COLD_TARGET_S, CACHED_TARGET_S = 0.01, 30.0, 0.3
 
 
-def seconds(work: Callable[[], object], times: int) -> float:
-    """Median over `times`, after one call to warm up."""
-    work()
+class Taken(NamedTuple):
+    """Seconds of this process, and by the clock."""
+
+    own: float
+    clock: float
+
+    def __str__(self) -> str:
+        return f"{self.own:.3f} s of its own, {self.clock:.3f} s by the clock"
+
+
+def measure(work: Callable[[], object], times: int, warm_up: bool = True) -> Taken:
+    """Medians over `times`."""
+    if warm_up:
+        work()
     taken = []
     for _ in range(times):
-        begin = time.perf_counter()
+        own, clock = time.process_time(), time.perf_counter()
         work()
-        taken.append(time.perf_counter() - begin)
-    return float(np.median(taken))
+        taken.append((time.process_time() - own, time.perf_counter() - clock))
+    return Taken(*np.median(taken, axis=0).tolist())
 
 
 def prepared(city: City, preset: str, split: Split) -> tuple[CaLLiPer, Samples]:
@@ -76,9 +89,9 @@ def whatifs(name: str, model: CaLLiPer, samples: Samples) -> bool:
             at = next(row)
             return compare(model, samples.histories(slice(at, at + 1)), Scenario(edits=(edit,)))
 
-        taken = seconds(ask, 15)
-        late |= taken > TARGETS_S[name]
-        print(f"{name}, {len(samples.log.places):,} places: {kind} {1000 * taken:.0f} ms (target {TARGETS_S[name]:g} s)")
+        taken = measure(ask, 15)
+        late |= taken.own > TARGETS_S[name]
+        print(f"{name}, {len(samples.log.places):,} places: {kind}: {taken} (target {TARGETS_S[name]:g} s)")
     return late
 
 
@@ -91,10 +104,10 @@ def idle_share(model: CaLLiPer, samples: Samples) -> float:
     for hook in hooks:
         hook.remove()
     probe = Probe("embedding", ("sample",), "Idle.")
-    passed = seconds(lambda: [probe(value) for _ in range(calls[0])], 200)
-    forward = seconds(lambda: model.predict(question), 30)
-    print(f"idle probes: {calls[0]} calls, {1e6 * passed:.1f} µs of a forward pass of {1e3 * forward:.1f} ms")
-    return passed / forward
+    passed = measure(lambda: [probe(value) for _ in range(1_000 * calls[0])], 10).own / 1_000
+    forward = measure(lambda: model.predict(question), 30)
+    print(f"idle probes: {calls[0]} calls, {1e6 * passed:.1f} µs; one forward pass: {forward}")
+    return passed / forward.own
 
 
 def main() -> int:
@@ -118,13 +131,11 @@ def main() -> int:
     vectors = model.embeddings(samples.log.places)["location"].vectors
     with tempfile.TemporaryDirectory() as home:
         os.environ["MOBISCOPE_HOME"] = home
-        begin = time.perf_counter()
-        project_embedding(vectors, "umap")
-        cold = time.perf_counter() - begin
-        cached = seconds(lambda: project_embedding(vectors, "umap"), 5)
-    missed |= cold > COLD_TARGET_S or cached > CACHED_TARGET_S
+        cold = measure(lambda: project_embedding(vectors, "umap"), 1, warm_up=False)
+        cached = measure(lambda: project_embedding(vectors, "umap"), 5)
+    missed |= cold.own > COLD_TARGET_S or cached.own > CACHED_TARGET_S
     print(
-        f"UMAP of {len(vectors):,} places: {cold:.1f} s cold (target {COLD_TARGET_S:g} s), {cached:.3f} s cached ({CACHED_TARGET_S:g} s)"
+        f"UMAP of {len(vectors):,} places, cold: {cold} (target {COLD_TARGET_S:g} s); cached: {cached} (target {CACHED_TARGET_S:g} s)"
     )
     return int(missed)
 

@@ -64,14 +64,23 @@ def test_candidates_do_not_depend_on_each_other(affinity):
 
 
 def test_ten_metres_are_next_to_nothing(affinity):
-    """Nearer than positions are exact, the gain is flat: moving a place 10 m from its anchor costs under a hundredth."""
-    beside = torch.tensor([[0.0, 10.0]])
-    known = known_places([0])
+    """Nearer than positions are exact, the gain is flat: at 10 m from the anchor a place gains the same as beside it, to a hundredth."""
+    metres = torch.cat([METRES, torch.tensor([[0.0, 0.0], [0.0, 10.0]])])
     with torch.no_grad():
         gained = affinity(
-            torch.zeros(1, 8), known, torch.cat([METRES, beside]), torch.tensor([0, 1, 0, 2, 0]), torch.eye(3), torch.arange(5)
+            torch.zeros(1, 8), known_places([0]), metres, torch.tensor([0, 1, 0, 2, 0, 0]), torch.eye(3), torch.tensor([4, 5])
         )
-    assert abs(float(gained[0, 4] - gained[0, 0])) < 0.01
+    assert 0 < abs(float(gained[0, 1] - gained[0, 0])) < 0.01
+
+
+def test_a_place_gains_nothing_from_its_own_visits_in_space(affinity):
+    """Going back is not exploring: a new place at the very spot of the anchor gains more than the anchor itself."""
+    metres = torch.cat([METRES, METRES[:1]])
+    with torch.no_grad():
+        gained = affinity(
+            torch.zeros(1, 8), known_places([0]), metres, torch.tensor([0, 1, 0, 2, 0]), torch.eye(3), torch.tensor([0, 4])
+        )
+    assert gained[0, 1] > gained[0, 0] + 0.5
 
 
 def test_gradients_reach_scorer_and_strengths(affinity):
