@@ -47,6 +47,16 @@ def nothing(what: str, why: str) -> None:
     st.caption(why)
 
 
+def no_step(is_sliced: bool) -> tuple[str, str]:
+    """What to say where no step can be looked at: the slice holds none, or the city has none."""
+    if is_sliced:
+        return (
+            "No case in this slice (n = 0)",
+            "The slice chosen on the Long tail page holds no step. Choose all cases in the sidebar.",
+        )
+    return "There is no question to ask", "No person of this city has enough visits in a window to be predicted."
+
+
 def refusal(error: MobiscopeError) -> None:
     """A refusal as its sentences; every problem of an upload is listed."""
     if isinstance(error, IngestError):

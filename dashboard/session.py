@@ -241,6 +241,12 @@ def slice_name() -> str | None:
     return chosen
 
 
+def slice_group() -> tuple[str, str] | None:
+    """The slice and the group of it that all pages are limited to; None for all cases."""
+    name, _, group = (slice_name() or "").partition("=")
+    return (name, group) if group else None
+
+
 def set_slice(name: str | None) -> None:
     """Chooses a slice."""
     _set(slice=name)

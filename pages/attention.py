@@ -25,11 +25,11 @@ def main() -> None:
         return
     loaded = cached.loaded_run(run_id)
     declared = [name for name, probe in loaded.model.probes().items() if probe.kind == "attention" and probe.axes[-1] == "key"]
-    _, steps = cached.question_steps(run_id)
+    _, steps = cached.steps_in_slice(run_id, session.slice_group())
     if not declared or steps.empty:
         panels.head("What did it look at?")
         if declared:
-            panels.nothing("There is no question to ask", "No person of this city has enough visits in a window to be predicted.")
+            panels.nothing(*panels.no_step(session.slice_group() is not None))
         else:
             title = wording.literal(loaded.model.title)
             panels.nothing(

@@ -48,11 +48,11 @@ def main() -> None:
     table = slices.measured(chosen, slice_name, metric)
     left, right = st.columns([55, 45], gap="medium")
     with right:
-        remembered = session.get("long_tail.group", None)
+        remembered = session.slice_group()
         selected = remembered[1] if remembered and remembered[0] == slice_name else None
         clicked = slices.bars(table, chosen, slice_name, metric, selected)
         if clicked and clicked != selected:
-            session.put("long_tail.group", (slice_name, clicked))
+            session.set_slice(f"{slice_name}={clicked}")
             st.rerun()
         groups = [str(group) for group in table.loc[table["n"] > 0, "group"].unique()]
         group = st.pills(
@@ -63,7 +63,7 @@ def main() -> None:
             key=f"long_tail.group.{slice_name}.{selected}",
         )
         if group != selected:
-            session.put("long_tail.group", (slice_name, group) if group else None)
+            session.set_slice(f"{slice_name}={group}" if group else None)
             st.rerun()
     predictions, places = _predictions(slug, run_id, chosen[0], slice_name, group)
     with left:

@@ -38,10 +38,10 @@ def main() -> None:
         return
     loaded, city = cached.loaded_run(run_id), cached.city(slug)
     samples: Samples = loaded.data.samples
-    _, steps = cached.question_steps(run_id)
+    _, steps = cached.steps_in_slice(run_id, session.slice_group())
     if steps.empty:
         panels.head("What if?")
-        panels.nothing("There is no question to ask", "No person of this city has enough visits in a window to be predicted.")
+        panels.nothing(*panels.no_step(session.slice_group() is not None))
         return
     predictors = {predictor.name: predictor for predictor in cached.predictors(run_id)}
     head = st.container()

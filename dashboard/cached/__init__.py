@@ -27,7 +27,7 @@ from dashboard.cached.city_data import (
     visits_per_place,
 )
 from dashboard.cached.embedding_data import category_purity, clusters, embeddings, field, kernel
-from dashboard.cached.question_data import predictors, question_steps, replies
+from dashboard.cached.question_data import predictors, question_steps, replies, steps_in_slice
 from dashboard.cached.run_data import (
     ModelEntry,
     active_runs,
@@ -89,6 +89,7 @@ __all__ = [
     "scores",
     "slice_labels",
     "slice_titles",
+    "steps_in_slice",
     "table_head",
     "validation_curve",
     "visit_log",

@@ -6,10 +6,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from dashboard.cached.city_data import slice_labels
 from dashboard.cached.run_data import loaded_run, run_table, weights_stamp
 from engine import store
 from engine.city.samples import Samples
+from engine.city.splits import PARTS
 from engine.errors import MobiscopeError
+from engine.runs import Run
 
 if TYPE_CHECKING:
     from dashboard.questions import QueryEdit, Reply
@@ -61,6 +64,26 @@ def question_steps(run_id: str) -> "tuple[str, pd.DataFrame]":
     except MobiscopeError:
         predictions = None
     return _question_steps(run_id, str(store.home()), weights_stamp(run_id), loaded_run(run_id).data.samples, predictions)
+
+
+def steps_in_slice(run_id: str, group: tuple[str, str] | None) -> "tuple[str, pd.DataFrame]":
+    """`question_steps` limited to one group of a slice; all of them where the group is None or the slice is unknown.
+
+    Args:
+        run_id: The run.
+        group: Name of the slice and of the group, as `session.slice_group` gives them.
+    """
+    part, steps = question_steps(run_id)
+    if group is None or steps.empty:
+        return part, steps
+    run = Run.open(run_id)
+    labels = slice_labels(run.summary.city, run.request.split, part)
+    if group[0] not in labels:
+        return part, steps
+    samples = loaded_run(run_id).data.samples
+    inside = np.zeros(len(samples), bool)
+    inside[samples.part == PARTS.index(part)] = (labels[group[0]].astype(object) == group[1]).to_numpy()
+    return part, steps[inside[steps["index"].to_numpy()]].reset_index(drop=True)
 
 
 @st.cache_resource(max_entries=48, show_spinner=False)

@@ -191,7 +191,7 @@ def _by_slice(run: RunSummary) -> None:
     titles = cached.slice_titles()
     names = [name for name in dict.fromkeys(table["slice"]) if name != "all"]
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        linked = session.slice_name()
+        linked, _, group = (session.slice_name() or "").partition("=")
         name = st.selectbox(
             "Slice",
             names,
@@ -200,7 +200,8 @@ def _by_slice(run: RunSummary) -> None:
             key="runs.slice",
             width=280,
         )
-        session.set_slice(name)
+        if not group or name != linked:
+            session.set_slice(name)
         metric = st.selectbox("Metric", list(SHOWN), format_func=cached.metric_title, key="runs.slice_metric", width=220)
         found = cached.scores(run.id, metric)
         everyone = list(dict.fromkeys(table["predictor"]))

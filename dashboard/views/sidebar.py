@@ -21,6 +21,7 @@ def draw() -> None:
         return
     _city(cities)
     _run()
+    _slice()
     _selection()
     job_card.in_sidebar()
     _link()
@@ -92,6 +93,17 @@ def _run() -> None:
     )
     if chosen and (line := cached.headline(chosen)):
         st.caption(line)
+
+
+def _slice() -> None:
+    """The group of cases all pages are limited to, as chosen on the Long tail page."""
+    chosen = session.slice_group()
+    if chosen is None:
+        return
+    titles = cached.slice_titles()
+    with st.container(border=True, gap="xsmall"):
+        st.markdown(f"**Slice** {wording.literal(titles.get(chosen[0], (chosen[0], ''))[0])}: {wording.literal(chosen[1])}")
+        st.button("All cases", key="sidebar.all_cases", on_click=session.set_slice, args=(None,), type="tertiary")
 
 
 def _selection() -> None:

@@ -45,13 +45,14 @@ class Metric:
         return f"{value:.0f} m" if value < 1000 else f"{value / 1000:.2f} km"
 
 
+def _reach(k: int) -> str:
+    return "Share of samples whose true place is " + ("the first answer." if k == 1 else f"among the first {k} answers.")
+
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        *(
-            Metric(f"acc@{k}", f"Acc@{k}", "share", True, f"Share of samples whose true place is among the first {k} answers.")
-            for k in (1, 5, 10, 20)
-        ),
+        *(Metric(f"acc@{k}", f"Acc@{k}", "share", True, _reach(k)) for k in (1, 5, 10, 20)),
         Metric("mrr", "MRR", "share", True, "Mean of 1/rank over the whole ranking; 0 where the truth cannot be answered."),
         Metric("ndcg@10", "nDCG@10", "share", True, "Mean of 1/log2(rank + 1) for ranks up to 10, else 0."),
         Metric(

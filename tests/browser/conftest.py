@@ -133,7 +133,7 @@ def page(browser, request: pytest.FixtureRequest) -> Iterator:
         viewport={"width": 1440, "height": 900}, color_scheme=getattr(request, "param", "light"), accept_downloads=True
     )
     opened = context.new_page()
-    opened.set_default_timeout(60_000)
+    opened.set_default_timeout(120_000)
     watched = Watched()
     opened.on("pageerror", lambda error: watched.errors.append(f"exception: {error}"))
     opened.on(
@@ -157,16 +157,16 @@ def is_local(url: str) -> bool:
     return url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:", "file:", "about:"))
 
 
-def settle(page, seconds: float = 60) -> None:
-    """Waits until the script has run and nothing on the page is stale."""
+def settle(page, seconds: float = 240) -> None:
+    """Waits until the script has run; generous, because maps are drawn without a GPU."""
     page.wait_for_selector(
-        "[data-testid=stMainBlockContainer] h1, [data-testid=stMainBlockContainer] [data-testid=stHeading]", timeout=60_000
+        "[data-testid=stMainBlockContainer] h1, [data-testid=stMainBlockContainer] [data-testid=stHeading]", timeout=120_000
     )
     quiet, end = 0, time.monotonic() + seconds
     while time.monotonic() < end:
-        busy = page.locator("[data-test-script-state=running], [data-testid=stSpinner], [data-stale=true]").count()
+        busy = page.locator("[data-test-script-state=running], [data-testid=stSpinner]").count()
         quiet = 0 if busy else quiet + 1
-        if quiet >= 4:
+        if quiet >= 3:
             return
         page.wait_for_timeout(250)
     raise AssertionError(

@@ -67,7 +67,7 @@ def trained(server, browser, check_ins) -> str:
     """The run's link, after the whole way through the screen: upload, map a column, make the city, train."""
     context = browser.new_context(viewport={"width": 1440, "height": 900})
     page = context.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(120_000)
     page.goto(f"{server.url}/city")
     settle(page)
     page.locator("[data-testid=stFileUploaderDropzoneInput], input[type=file]").first.set_input_files(str(check_ins))
@@ -98,7 +98,7 @@ def trained(server, browser, check_ins) -> str:
     page.get_by_role("button", name="Start training").click()
     page.get_by_role("button", name="Look at its predictions").click(timeout=300_000)
     page.get_by_role("heading", name="Where next?").wait_for()
-    settle(page, 120)
+    settle(page)
     assert_calm(page)
     link = page.url
     context.close()
@@ -114,7 +114,7 @@ def choose_option(page, label: str, option: str) -> None:
 def test_the_link_opens_the_run_and_the_map_is_really_drawn(page, trained) -> None:
     page.goto(trained)
     page.get_by_role("heading", name="Where next?").wait_for()
-    settle(page, 120)
+    settle(page)
     assert_calm(page)
     assert drawn_colours(page) > 200
     assert page.get_by_text(re.compile("Top guess")).first.is_visible()
@@ -122,7 +122,7 @@ def test_the_link_opens_the_run_and_the_map_is_really_drawn(page, trained) -> No
 
 def test_stepping_through_a_person_by_button_and_by_key(page, trained) -> None:
     page.goto(trained)
-    settle(page, 120)
+    settle(page)
     page.get_by_text(re.compile(r"Step 1 of \d+")).wait_for()
     page.get_by_role("button", name="Next", exact=False).last.click()
     page.get_by_text(re.compile(r"Step 2 of \d+")).wait_for()
@@ -138,7 +138,7 @@ def test_stepping_through_a_person_by_button_and_by_key(page, trained) -> None:
 
 def test_moving_the_hour_changes_the_answer_but_not_the_view(page, trained) -> None:
     page.goto(trained)
-    settle(page, 120)
+    settle(page)
     page.get_by_text("Top guess").first.wait_for()
     slider = page.get_by_role("slider", name="Hour of the question").first
     slider.focus()
@@ -153,14 +153,14 @@ def test_moving_the_hour_changes_the_answer_but_not_the_view(page, trained) -> N
     page.get_by_text(re.compile("^Top guess")).wait_for()
 
 
-@pytest.mark.parametrize("page", ["light", "dark"], indirect=True)
+@pytest.mark.parametrize("page", ["dark"], indirect=True)
 def test_no_name_becomes_a_script_on_any_page(page, trained, server) -> None:
     from dashboard.navigation import GROUPS
 
     query = trained.split("?", 1)[1]
     for name in [name for entries in GROUPS.values() for name in entries]:
         page.goto(f"{server.url}/{'' if name == 'home' else name}?{query}")
-        settle(page, 120)
+        settle(page)
         assert_calm(page)
 
 
@@ -168,7 +168,7 @@ def test_hovering_and_panning_run_nothing_again(page, trained) -> None:
     sent: list[object] = []
     page.on("websocket", lambda socket: socket.on("framesent", sent.append))
     page.goto(trained)
-    settle(page, 120)
+    settle(page)
     assert drawn_colours(page) > 200
     assert sent, "the page talks to the server by a socket"
     before = page.locator("[data-testid=stDeckGlJsonChart]").first.bounding_box()

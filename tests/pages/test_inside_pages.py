@@ -112,11 +112,26 @@ def test_a_group_shows_its_cases_and_only_those(page) -> None:
     at = page("long_tail")
     by_label(at.selectbox, "Slice").set_value("explore").run()
     everything = len(at.dataframe[0].value)
-    at.session_state["mobiscope.long_tail.group"] = ("explore", "explore")
+    at.session_state["mobiscope.slice"] = "explore=explore"
     at.run()
     assert_healthy(at)
-    assert 0 < len(at.dataframe[0].value) < everything
-    assert "Cases of explore" in words(at)
+    shown = len(at.dataframe[0].value)
+    assert 0 < shown < everything
+    assert "Cases of explore" in words(at) and "Explore or return" in words(at)
+    button(at, "All cases").click().run()
+    assert len(at.dataframe[0].value) == everything
+
+
+@pytest.mark.parametrize("name", ["attention", "what_if"])
+def test_a_slice_limits_the_steps_of_every_page(name, page) -> None:
+    everything = len(by_label(page(name).selectbox, "Person").options)
+    at = page(name, slice="explore=explore")
+    assert_healthy(at)
+    people = by_label(at.selectbox, "Person").options
+    assert 0 < len(people) <= everything
+    empty = page(name, slice="hidden=target")
+    assert_healthy(empty)
+    assert "No case in this slice (n = 0)" in words(empty)
 
 
 def test_closing_a_place_moves_probability_and_undo_brings_it_back(page) -> None:

@@ -210,3 +210,11 @@ def test_new_york_fits_the_budget(real_data) -> None:
     assert len(text.encode()) < BUDGET_BYTES
     drawn = sum(len(layer["data"]) for layer in json.loads(text)["layers"] if layer["id"].startswith("places-"))
     assert drawn == len(places) == 4019
+
+
+def test_a_name_cannot_end_the_script_a_deck_is_written_into() -> None:
+    city = places_only(12, names=HOSTILE)
+    text = base_map.deck(base_map.base_map(city, "light").layers, city, "light").to_json()
+    assert "</" not in text
+    tips = [row["tip"] for layer in json.loads(text)["layers"] if layer["id"].startswith("places-") for row in layer["data"]]
+    assert any("</script>" in tip for tip in tips), "and is still shown as it is"
