@@ -20,6 +20,14 @@ QUESTIONS = (
     ),
     ("runs", "Is it better than counting?", "Every metric beside honest baselines, with the number of cases and an interval."),
     ("next_location", "Where next?", "One person, one step: the ranked guesses on the map, the truth, and how far off they are."),
+    ("attention", "What did it look at?", "The visits an answer is made from, beside what leaving each of them out does."),
+    (
+        "embeddings",
+        "What lies near what?",
+        "Places, people and hours in the plane and on the map; what any point of the city is like.",
+    ),
+    ("what_if", "What if?", "A place opens, moves or closes; another hour, another person; a mechanism switched off."),
+    ("long_tail", "Who is left behind?", "Every metric by popularity, newness, hour or weather, and the places a model starves."),
 )
 
 
@@ -35,7 +43,8 @@ def main() -> None:
         with right:
             job_card.recent(limit=5)
     st.subheader("What Mobiscope answers", anchor=False)
-    for column, (page, question, sentence) in zip(st.columns(len(QUESTIONS), gap="medium"), QUESTIONS, strict=True):
+    columns = [column for _ in range(0, len(QUESTIONS), 4) for column in st.columns(4, gap="medium")]
+    for column, (page, question, sentence) in zip(columns, QUESTIONS, strict=True):
         with column:
             st.page_link(
                 str(navigation.path_of(page)),
