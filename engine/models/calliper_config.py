@@ -174,7 +174,7 @@ class CaLLiPerConfig(ModelConfig):
         """`recommended` for real cities, `demo` for the built-in city in a minute or two, `tiny` for tests, `paper` as released."""
         return {
             "recommended": cls(),
-            # With a finest scale of 50 m, moving a place of the built-in city by 10 m changes its probability by 2 %.
+            # With a finest scale of 50 m, moving a place of the built-in city by 10 m changes its probability by up to 7 %.
             "demo": cls(
                 smallest_radius=150.0,
                 epochs=6,
