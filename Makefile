@@ -23,7 +23,8 @@ run: .venv/ready
 	$(BIN)/streamlit run dashboard/app.py
 
 test: .venv/ready-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile -m 'not slow and not gpu and not browser'
+	$(BIN)/python -m pytest -m browser
 
 test-slow: .venv/ready-test
 	$(BIN)/python -m pytest -m slow

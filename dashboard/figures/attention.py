@@ -157,9 +157,7 @@ def weight_and_effect(labels: list[str], weight: np.ndarray, effect: np.ndarray,
         bargap=0.25,
     )
     figure.update_xaxes(title_text="attention, %", row=1, col=1, fixedrange=True, gridcolor=colours.ink("grid", theme))
-    figure.update_xaxes(
-        title_text="effect, nats", row=1, col=2, fixedrange=True, gridcolor=colours.ink("grid", theme)
-    )
+    figure.update_xaxes(title_text="effect, nats", row=1, col=2, fixedrange=True, gridcolor=colours.ink("grid", theme))
     figure.update_yaxes(fixedrange=True, automargin=True)
     return figure
 
