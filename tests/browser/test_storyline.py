@@ -166,7 +166,7 @@ def test_no_name_becomes_a_script_on_any_page(page, trained, server) -> None:
 
 def test_hovering_and_panning_run_nothing_again(page, trained) -> None:
     sent: list[object] = []
-    page.on("websocket", lambda socket: socket.on("framesent", sent.append))
+    page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(frame)))
     page.goto(trained)
     settle(page)
     assert drawn_colours(page) > 200
