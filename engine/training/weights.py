@@ -43,7 +43,10 @@ def read_weights(path: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor
     found = {name: (tuple(entry["shape"]), entry["dtype"]) for name, entry in header.items()}
     wanted = {name: (tuple(value.shape), _dtype_name(value.dtype)) for name, value in expected.items()}
     if found != wanted:
-        raise RunError(f"`{path.name}` was not written for this model: {_difference(found, wanted)}.")
+        raise RunError(
+            f"`{path.name}` was not written for this model: {_difference(found, wanted)}. Another version of Mobiscope or other "
+            "settings made it; train the model again, or open the run with the version that trained it."
+        )
     try:
         state = load_file(str(path))
     except (SafetensorError, OSError, ValueError) as error:
