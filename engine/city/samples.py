@@ -14,6 +14,8 @@ from engine.city.city import City, project
 from engine.city.splits import PARTS, Split, assign_parts
 from engine.errors import CityError
 
+LONGEST_READABLE_ID = 12
+
 
 @dataclass(frozen=True, eq=False)
 class Places:
@@ -25,7 +27,7 @@ class Places:
         longitude, latitude: (location,) float64, degrees.
         category: (location,) int32, index into `category_names`.
         category_names: Distinct categories.
-        names: (location,) str; the id where there is no name.
+        names: (location,) str; the id where there is no name, or the category with its end where it is long.
         closed: (location,) bool, closed in a scenario; predictors may not answer these.
         metric_crs: EPSG code of x and y.
     """
@@ -66,7 +68,7 @@ class Places:
             latitude=latitude,
             category=codes.astype(np.int32),
             category_names=tuple(names),
-            names=np.where(named == "", ids, named).astype(object),
+            names=np.where(named == "", _stand_ins(ids, np.asarray(names, object)[codes]), named).astype(object),
             closed=locations["closed"].to_numpy(bool) if "closed" in locations else np.zeros(len(ids), bool),
             metric_crs=city.metric_crs,
         )
@@ -265,6 +267,17 @@ class Samples:
             user=log.user[samples.target],
             target=log.location[samples.target],
         )
+
+
+def _stand_ins(ids: np.ndarray, categories: np.ndarray) -> np.ndarray:
+    """What to call places without a name: the id, or `Coffee Shop (…a27a92)` where the id is too long to be read."""
+    return np.array(
+        [
+            f"{category} (…{str(location)[-6:]})" if category and len(str(location)) > LONGEST_READABLE_ID else location
+            for category, location in zip(categories, ids, strict=True)
+        ],
+        object,
+    )
 
 
 def build_samples(log: VisitLog) -> Samples:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.city.city import City
-from engine.city.samples import Places, VisitLog, build_samples
+from engine.city.samples import Places, VisitLog, _stand_ins, build_samples
 from engine.city.splits import PARTS, Split
 from engine.errors import CityError
 from tests.engine.small_cities import city_of, log_of, random_city
@@ -205,3 +205,8 @@ def test_samples_are_what_the_rule_says_for_any_visits(
         if log.day[target] - first_day >= warm_up and len(window) >= minimum and (PARTS[log.part[target]] == "test" or not touches):
             expected.append((window[0], target, touches))
     assert list(zip(samples.start, samples.target, samples.touches_hidden, strict=True)) == expected
+
+
+def test_a_place_without_a_name_is_called_by_its_category_where_its_id_cannot_be_read() -> None:
+    names = _stand_ins(np.array(["cafe", "4e4b34e3814d52398af27a92", "4e4b34e3814d52398af27a93"]), np.array(["Bar", "Gym", ""]))
+    assert names.tolist() == ["cafe", "Gym (…f27a92)", "4e4b34e3814d52398af27a93"]
