@@ -12,6 +12,7 @@ from dashboard.figures.ranking import guess_layers
 from dashboard.views import city_map, scenario_forms, scenario_stack
 from dashboard.views.export_menu import export_menu
 from dashboard.views.question_picker import pick_question
+from dashboard.views.report_button import report_button
 from engine import store
 from engine.city.city import City
 from engine.city.samples import Places, Samples
@@ -68,9 +69,11 @@ def main() -> None:
         panels.head("What if?", _answer(comparison, scenario, predictor))
     with left:
         _map(slug, city, places, comparison, scenario, choosing=kind == "Place")
-    below = st.segmented_control(
-        "Below", BELOW, default="Ranking", required=True, key="what_if.below", label_visibility="collapsed"
-    )
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        below = st.segmented_control(
+            "Below", BELOW, default="Ranking", required=True, key="what_if.below", label_visibility="collapsed"
+        )
+        report_button(run_id, "what_if.report", scenario, comparison)
     match below:
         case "Ranking":
             _ranking(comparison)

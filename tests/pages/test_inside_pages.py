@@ -205,3 +205,8 @@ def test_a_click_on_the_map_fills_the_position_of_the_form(page) -> None:
     assert_healthy(at)
     assert by_label(at.number_input, "Latitude, °").value == clicked["at"][1]
     assert by_label(at.number_input, "Longitude, °").value == clicked["at"][0]
+
+
+def test_the_study_can_be_taken_along_with_its_what_if(page) -> None:
+    at = page("what_if")
+    assert [item.label for item in at.get("download_button") if item.label == "Report as one HTML file"]
