@@ -9,10 +9,9 @@ import streamlit as st
 from dashboard.cached.city_data import slice_labels
 from dashboard.cached.run_data import loaded_run, run_table, weights_stamp
 from engine import store
-from engine.city.samples import Samples
 from engine.city.splits import PARTS
-from engine.errors import MobiscopeError
 from engine.runs import Run
+from engine.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from dashboard.questions import QueryEdit, Reply
@@ -42,14 +41,13 @@ def predictors(run_id: str) -> "list[Predictor]":
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _question_steps(
-    run_id: str, home: str, stamp: int, _samples: Samples, _predictions: pd.DataFrame | None
-) -> "tuple[str, pd.DataFrame]":
+def _question_steps(run_id: str, home: str, stamp: int, predictions_stamp: int) -> "tuple[str, pd.DataFrame]":
     from dashboard import questions
 
-    part, steps = questions.steps_of(_samples)
-    if _predictions is not None:
-        ranks = _predictions.pivot_table(index="sample_id", columns="predictor", values="true_rank", aggfunc="first", dropna=False)
+    part, steps = questions.steps_of(loaded_run(run_id).data.samples)
+    if predictions_stamp:
+        rows = run_table(run_id, "predictions")
+        ranks = rows.pivot_table(index="sample_id", columns="predictor", values="true_rank", aggfunc="first", dropna=False)
         steps = steps.join(ranks.astype("Float64").astype(float).fillna(np.inf).add_prefix("rank."), on="row")
     return part, steps
 
@@ -59,11 +57,8 @@ def question_steps(run_id: str) -> "tuple[str, pd.DataFrame]":
 
     Further columns `rank.<predictor>` give the rank of the truth where the run has predictions (inf: not answered).
     """
-    try:
-        predictions = run_table(run_id, "predictions")
-    except MobiscopeError:
-        predictions = None
-    return _question_steps(run_id, str(store.home()), weights_stamp(run_id), loaded_run(run_id).data.samples, predictions)
+    path = RunFolder(run_id).tables / "predictions.parquet"
+    return _question_steps(run_id, str(store.home()), weights_stamp(run_id), path.stat().st_mtime_ns if path.is_file() else 0)
 
 
 def steps_in_slice(run_id: str, group: tuple[str, str] | None) -> "tuple[str, pd.DataFrame]":
