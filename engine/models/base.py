@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 import torch
@@ -15,6 +15,11 @@ from engine.city.samples import Histories, Places, Samples
 from engine.city.splits import Split
 from engine.errors import ConfigError, settings_sentence
 from engine.probes import Probe, probes
+
+if TYPE_CHECKING:
+    from engine.city.cell_samples import CellSamples
+    from engine.city.cell_splits import CellSplit
+    from engine.encoders.cell_features import CellInputs
 
 Task = Literal["next_location", "grid_flow"]
 Report = Callable[[str, float], None]
@@ -154,6 +159,35 @@ class Predictor(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
+class CurvePrediction:
+    """What a predictor answers for cells: the trips that leave each of them, per hour of the day.
+
+    Attributes:
+        flow: (cell, 24) float32 trips in local hours, not negative, in the order of the cells that were asked for.
+        low, high: (cell, 24) bounds of the 80 % interval in trips; None if the predictor gives none.
+        bin_probability: (cell, 24, bin) probability of each magnitude bin, or None.
+        bin_edges: (bin + 1,) edges in z units (standardised log of 1 + trips), or None.
+    """
+
+    flow: np.ndarray
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+    bin_probability: np.ndarray | None = None
+    bin_edges: np.ndarray | None = None
+
+
+class CurvePredictor(Protocol):
+    """Anything that gives every cell its 24-hour curve: models and baselines alike."""
+
+    name: str
+    title: str
+
+    def predict_curves(self, inputs: "CellInputs", cells: "CellSamples") -> CurvePrediction:
+        """The curves of all cells, from static inputs alone. Deterministic; never reads `cells.outflow` of the cells it answers."""
+        ...
+
+
 @dataclass(frozen=True)
 class Warned:
     """A failure detector that fired (or passed): what was measured against which threshold, and what it means."""
@@ -194,11 +228,20 @@ class Effect:
 
 @dataclass(frozen=True)
 class Data:
-    """What a model learns from: the city under its split."""
+    """What a model learns from: the city under its split.
+
+    Attributes:
+        split: A `Split` of visits for the next location, a `CellSplit` for cells.
+        samples: Next location only.
+        cells: Cells with their curves and parts, for grid models only.
+        inputs: The encoded modalities of these cells, where they have been made already.
+    """
 
     city: City
-    split: Split
+    split: "Split | CellSplit"
     samples: Samples | None = None
+    cells: "CellSamples | None" = None
+    inputs: "CellInputs | None" = None
     extras: dict[str, Any] = field(default_factory=dict)
 
 
@@ -238,10 +281,6 @@ class MobilityModel(nn.Module, ABC):
     def stages(self, data: Data) -> list[Stage]:
         """The phases of training, in order."""
 
-    @abstractmethod
-    def predict(self, histories: Histories) -> Prediction:
-        """Scores for every place, deterministic, in evaluation mode, without gradients."""
-
     def artefacts(self) -> dict[str, Any]:
         """JSON-ready state that is not a tensor: vocabularies with their ids, encoder names and hashes."""
         return {}
@@ -252,18 +291,6 @@ class MobilityModel(nn.Module, ABC):
         Kinds left out need a forward pass. "nothing" says that the edit cannot matter to this model, and why.
         """
         return {}
-
-    def embeddings(self, places: Places) -> dict[str, Embedding]:
-        """The embeddings the model declares, by name; those of locations are in the order of `places`."""
-        return {}
-
-    def encode_points(self, x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
-        """(point, component) unit vectors of any positions (metres in the city's CRS); None if the model has no such field."""
-        return None
-
-    def encode_texts(self, texts: list[str]) -> np.ndarray | None:
-        """(text, component) unit vectors in the space of `encode_points`; None if the model reads no text."""
-        return None
 
     def diagnose(self, data: Data) -> list[Warned]:
         """Failure detectors, run once after training and saved with the run."""
@@ -277,3 +304,46 @@ class MobilityModel(nn.Module, ABC):
     def device(self) -> torch.device:
         """Where the parameters live."""
         return next(self.parameters()).device
+
+
+class NextLocationModel(MobilityModel):
+    """A model of where people go next."""
+
+    task: ClassVar[Task] = "next_location"
+
+    @abstractmethod
+    def predict(self, histories: Histories) -> Prediction:
+        """Scores for every place, deterministic, in evaluation mode, without gradients."""
+
+    def embeddings(self, places: Places) -> dict[str, Embedding]:
+        """The embeddings the model declares, by name; those of locations are in the order of `places`."""
+        return {}
+
+    def encode_points(self, x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
+        """(point, component) unit vectors of any positions (metres in the city's CRS); None if the model has no such field."""
+        return None
+
+    def encode_texts(self, texts: list[str]) -> np.ndarray | None:
+        """(text, component) unit vectors in the space of `encode_points`; None if the model reads no text."""
+        return None
+
+
+class GridModel(MobilityModel):
+    """A model of how many trips leave each cell at each hour, from what can be seen of the cells.
+
+    All cells are one graph and are answered together, whatever their part; `cells.outflow` is read by training and evaluation only.
+    """
+
+    task: ClassVar[Task] = "grid_flow"
+
+    @abstractmethod
+    def encode(self, city: City, cells: "CellSamples", report: Report | None = None) -> "CellInputs":
+        """The inputs of these cells, in their order, by the encoders the model was built with; an edited city gives edited inputs."""
+
+    @abstractmethod
+    def predict_curves(self, inputs: "CellInputs", cells: "CellSamples") -> CurvePrediction:
+        """The curves of all cells, deterministic, in evaluation mode, without gradients; edges are those of `cells.edges`."""
+
+    def embeddings(self, inputs: "CellInputs", cells: "CellSamples") -> dict[str, Embedding]:
+        """The embeddings the model declares, by name; those of cells are in the order of `cells`."""
+        return {}

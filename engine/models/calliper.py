@@ -38,13 +38,13 @@ from engine.layers.location_encoder import LocationEncoder, TextAlignment
 from engine.layers.position import GridPositions
 from engine.layers.substitution import category_likeness, pass_on
 from engine.layers.visit_memory import KnownPlaces, Memory, ReturnMixture, recall_places
-from engine.models.base import Data, Effect, Embedding, Missing, MobilityModel, ModelConfig, Prediction, Report, Stage, Warned
+from engine.models.base import Data, Effect, Embedding, Missing, ModelConfig, NextLocationModel, Prediction, Report, Stage, Warned
 from engine.models.calliper_config import CaLLiPerConfig
 from engine.models.calliper_places import PlaceIndex, PlaceView, samples_of
 from engine.probes import Probe
 
 
-class CaLLiPer(MobilityModel):
+class CaLLiPer(NextLocationModel):
     """Ranks the next location from where and what the visited places are; any place can be a candidate, also a new one."""
 
     name: ClassVar[str] = "calliper"

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from engine.city.samples import Histories, Places, Samples, VisitLog, build_samples
+from engine.city.splits import Split
 from engine.encoders.text import TextEncoder, text_encoder
 from engine.errors import ConfigError
 from engine.models.base import Data, Report
@@ -22,7 +23,11 @@ _FEWEST_OF_A_KIND = 3
 
 def samples_of(data: Data) -> Samples:
     """The samples of `data`, built where they are not there yet."""
-    return data.samples if data.samples is not None else build_samples(VisitLog.of(data.city, data.split))
+    if data.samples is not None:
+        return data.samples
+    if not isinstance(data.split, Split):
+        raise ConfigError("CaLLiPer learns from visits; give it a split of visits, not of cells.")
+    return build_samples(VisitLog.of(data.city, data.split))
 
 
 def place_text(category: str, name: str | None = None) -> str:

@@ -17,7 +17,7 @@ from torch import nn
 
 from engine import models
 from engine.city.city import City
-from engine.models.base import Data, Missing, MobilityModel, ModelConfig, Prediction, Stage, Warned
+from engine.models.base import Data, Missing, ModelConfig, NextLocationModel, Prediction, Stage, Warned
 from engine.probes import Probe
 
 
@@ -36,7 +36,7 @@ class BigramConfig(ModelConfig):
         return {"tiny": cls(), "demo": cls(), "paper": cls(epochs=20)}
 
 
-class Bigram(MobilityModel):
+class Bigram(NextLocationModel):
     name, title, task = "bigram", "Bigram softmax", "next_location"
     paper = "No paper: a test model."
     Config = BigramConfig
