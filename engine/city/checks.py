@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from engine.city.data_card import Dropped, FileCard
-from engine.errors import Problem
+from engine.errors import IngestError, Problem
 
 EXAMPLES = 3
 
@@ -211,6 +211,13 @@ class Ledger:
                 f"None of the {self.rows_in:,} rows can be used.",
                 "The reasons are listed with it; mend the most frequent one first.",
             )
+
+    def nothing_read(self) -> IngestError:
+        """The refusal of a table of which not one row reached its reader: it has none, or every line was left out."""
+        if self.rows_in:
+            self.close()
+            return IngestError(self.problems)
+        return IngestError([Problem("NO_ROWS", "The file has a header and no rows.", "Choose another one.", self.file)])
 
     @property
     def dropped(self) -> list[Dropped]:

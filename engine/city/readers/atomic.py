@@ -20,7 +20,6 @@ from engine.city.readers.positions import Reading
 from engine.city.readers.tables import Table, as_numbers, as_text
 from engine.city.schema import HOURS, WGS84
 from engine.city.times import TimeFormat
-from engine.errors import IngestError, Problem
 
 _FLOWS = {"outflow": ("outflow", "outflows", "pickup", "departure"), "inflow": ("inflow", "inflows", "dropoff", "arrival")}
 _SHAPES = ("Point", "Polygon", "MultiPolygon", "LineString")
@@ -56,8 +55,8 @@ class AtomicGeo(_Atomic):
             part = pd.DataFrame({name: as_text(values).to_pylist() for name, values in block.items()}, dtype=object)
             part["_row"] = np.arange(first, first + len(part))
             parts.append(part)
-        if not ledger.rows_in:
-            raise IngestError([Problem("NO_ROWS", "The file has a header and no rows.", "Choose another one.", file.name)])
+        if not parts:
+            raise ledger.nothing_read()
         frame = pd.concat(parts, ignore_index=True)
         row = frame.pop("_row").to_numpy()
         keep = np.ones(len(frame), bool)
@@ -150,13 +149,13 @@ class AtomicState(_Atomic):
             part = pd.DataFrame({"cell_id": cell, "clock": clock.microseconds, **columns})[keep]
             kept += len(part)
             parts.append(part)
+        if not parts:
+            raise ledger.nothing_read()
         ledger.close(frozenset(["NOT_USED"]))
         if not flows:
             ledger.problems = [problem for problem in ledger.problems if problem.code not in ("NOTHING_LEFT", "NOT_USED")]
             measures = ", ".join(column for column in file.columns if column not in (*self.needs, *place))
             ledger.warn("NOT_USED", f"Its measures ({measures}) are neither inflow nor outflow.", "A city keeps hourly flows only.")
-        if not ledger.rows_in:
-            raise IngestError([Problem("NO_ROWS", "The file has a header and no rows.", "Choose another one.", file.name)])
         result = ReadResult(problems=ledger.problems)
         if ledger.is_refused:
             return result

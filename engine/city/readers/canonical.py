@@ -120,7 +120,7 @@ class Canonical(Reader):
                     columns[column] = as_text(values).to_pylist()
             parts.append(pd.DataFrame(columns)[keep])
         if not parts:
-            raise IngestError([Problem("NO_ROWS", "The file has a header and no rows.", "Choose another one.", file.name)])
+            raise ledger.nothing_read()
         frame = pd.concat(parts, ignore_index=True)
         for declared in schema.columns:
             if declared.kind == "integer" and declared.name in frame:

@@ -293,8 +293,8 @@ class Venues(Reader):
         positions = Positions(mapping, reading, ledger) if {"latitude", "longitude"} <= set(mapping) else None
         columns = list(dict.fromkeys(mapping.values()))
         parts = [self._block(first, block, mapping, positions, ledger) for first, block in table.blocks(columns)]
-        if not ledger.rows_in:
-            raise IngestError([Problem("NO_ROWS", "The file has a header and no rows.", "Choose another one.", file.name)])
+        if not parts:
+            raise ledger.nothing_read()
         frame = pd.concat(parts, ignore_index=True)
         keep = np.ones(len(frame), bool)
         number = frame.pop("row").to_numpy()

@@ -25,10 +25,7 @@ def read_text_frame(file: SniffedFile, ledger: Ledger, columns: list[str], limit
         for _, block in table.blocks(columns)
     ]
     if not blocks:
-        if ledger.rows_in:
-            ledger.close()
-            raise IngestError(ledger.problems)
-        raise IngestError([Problem("NO_ROWS", "The table has a header and no rows.", "Export it again with its rows.", file.name)])
+        raise ledger.nothing_read()
     return pd.concat(blocks, ignore_index=True)
 
 

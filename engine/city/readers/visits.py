@@ -122,8 +122,8 @@ def read_rows(table: Table, mapping: Mapping[str, str], reading: Reading, contex
             raise IngestError(
                 [Problem("ROWS", f"More than {LIMITS.rows:,} rows can be used.", "Cut the file by time or by person.", ledger.file)]
             )
-    if not ledger.rows_in:
-        raise IngestError([Problem("NO_ROWS", "The file has a header and no rows.", "Choose another one.", ledger.file)])
+    if not parts:
+        raise ledger.nothing_read()
     result = _join(parts, [name for name in (*TEXT_FIELDS, "split") if name in mapping], "finished_at" in mapping, has_position)
     explained: frozenset[str] = frozenset()
     if positions is not None and result.longitude is not None and result.latitude is not None:

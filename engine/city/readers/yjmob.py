@@ -129,8 +129,8 @@ class Yjmob(Reader):
             if kept > LIMITS.rows:
                 mend = "Set option `people` to read only the first so many people."
                 raise IngestError([Problem("ROWS", f"More than {LIMITS.rows:,} rows can be used.", mend, ledger.file)])
-        if not ledger.rows_in:
-            raise IngestError([Problem("NO_ROWS", "The file has a header and no rows.", "Choose another one.", ledger.file)])
+        if not names:
+            raise ledger.nothing_read()
         joined = pa.chunked_array(names, pa.dictionary(pa.int32(), pa.string())).unify_dictionaries().combine_chunks()
         if isinstance(joined, pa.ChunkedArray):
             joined = joined.chunk(0)

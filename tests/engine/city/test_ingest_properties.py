@@ -75,6 +75,25 @@ def test_a_mutated_table_gives_an_answer(data: st.DataObject) -> None:
     answer(bytes(content[:cut]) + splice + bytes(content[cut:]))
 
 
+HEADERS = {
+    "places": ["location_id", "latitude", "longitude", "category"],
+    "checkins": HEADER,
+    "weather": ["date", "temperature_c", "precipitation_mm"],
+    "flows": ["cell_id", "hour", "outflow"],
+    "libcity geo": ["geo_id", "type", "coordinates"],
+    "libcity flows": ["dyna_id", "type", "time", "entity_id", "outflow"],
+    "a city's own table": ["user_id", "location_id", "started_at"],
+}
+
+
+@pytest.mark.parametrize("reader", [None, *sorted(READERS)])
+@pytest.mark.parametrize("columns", HEADERS.values(), ids=list(HEADERS))
+def test_a_table_of_which_no_line_can_be_read_is_refused_in_words(columns: list[str], reader: str | None) -> None:
+    """Every line has more fields than the header: not one row reaches the reader."""
+    content = table([["x"] * (len(columns) + 3)] * 4, columns)
+    answer(content, choose(reader=reader) if reader else None)
+
+
 @pytest.mark.parametrize("reader", sorted(READERS))
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from([0, 1, 2, 3]), st.integers(0, 15))
