@@ -64,7 +64,8 @@ class FlowScale:
         if kind == "quantile":
             edges = np.unique(np.quantile(z, np.linspace(TAIL, 1 - TAIL, bins + 1)))
         else:
-            edges = np.linspace(*np.quantile(z, [TAIL, 1 - TAIL]), bins + 1)
+            low, high = np.quantile(z, [TAIL, 1 - TAIL])
+            edges = np.linspace(float(low), float(high), bins + 1)
         if len(edges) < 3 or edges[-1] - edges[0] < _SMALLEST_SPREAD:
             edges = np.linspace(z.mean() - 0.5, z.mean() + 0.5, bins + 1)
         return cls(mean, spread, tuple(float(edge) for edge in edges))
@@ -81,11 +82,11 @@ class FlowScale:
         return (edges[1:] + edges[:-1]) / 2
 
     def to_z(self, flow: np.ndarray) -> np.ndarray:
-        """Trips to z, float64 of the same shape; NaN stays NaN, negative trips count as none."""
+        """From trips to z, float64 of the same shape; NaN stays NaN, negative trips count as none."""
         return (np.log1p(np.maximum(np.asarray(flow, np.float64), 0)) - self.mean) / self.spread
 
     def from_z(self, z: np.ndarray) -> np.ndarray:
-        """z to trips, float64 of the same shape, never negative or infinite."""
+        """From z to trips, float64 of the same shape, never negative or infinite."""
         return np.maximum(np.expm1(np.minimum(np.asarray(z, np.float64) * self.spread + self.mean, _LARGEST_LOG)), 0)
 
     def bins_of_z(self, z: np.ndarray) -> np.ndarray:
