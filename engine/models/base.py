@@ -1,7 +1,8 @@
 """The contract every model fulfils. Pages, command line, training and evaluation follow it and never a model's name."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
@@ -227,6 +228,60 @@ class Effect:
 
 
 @dataclass(frozen=True)
+class ExpertSet:
+    """Experts a model asks for every visit, and the probes through which its choice is watched and changed.
+
+    The last axis of both probes is "expert", in the order of `names`. The axis "step" is right-aligned: its last entry is the latest
+    visit of the history a sample was asked with, the one before it the visit before, and so on; steps before the history begins
+    hold zeros. Watch with `engine.probes.watch(model, set.routing, coordinates={"expert": set.names})` around `predict`.
+
+    Attributes:
+        title: Name on screen.
+        routing: Probe of the weights as they are used, axes (sample, step, expert); zero for experts that were not asked.
+        raw: Probe of the router's weights before the choice, same axes; they sum to one.
+        names: What the experts are called. Names are hypotheses of whoever wrote the texts: nothing in training ties them to truth.
+        texts: The description of each expert, as the router reads it.
+        steps: Which visits are routed: the whole window the model reads, or its latest visits only.
+        places: Whether the experts answer for what a place is (else: for who the person is).
+        selection: One sentence: how many experts are asked, and how they are chosen.
+        vectors: Key in `embeddings` of one vector per expert, for how different experts are; empty where there is none.
+        output: Probe of what the experts together contribute, axes (sample, step, feature); empty where there is none.
+        meaning: One sentence for the screen.
+    """
+
+    title: str
+    routing: str
+    raw: str
+    names: tuple[str, ...]
+    texts: tuple[str, ...]
+    steps: Literal["window", "latest"]
+    places: bool
+    selection: str
+    vectors: str = ""
+    output: str = ""
+    meaning: str = ""
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A setting of a trained model that may be turned for a what-if, without training.
+
+    Attributes:
+        title, meaning: For the form.
+        default: The value the model was trained with; its type says what kind of control fits (bool, int, float, str).
+        choices: Allowed values of a str; a str without choices is free text.
+        lowest, highest: Range of a number.
+    """
+
+    title: str
+    meaning: str
+    default: bool | int | float | str
+    choices: tuple[str, ...] = ()
+    lowest: float | None = None
+    highest: float | None = None
+
+
+@dataclass(frozen=True)
 class Data:
     """What a model learns from: the city under its split.
 
@@ -295,6 +350,25 @@ class MobilityModel(nn.Module, ABC):
     def diagnose(self, data: Data) -> list[Warned]:
         """Failure detectors, run once after training and saved with the run."""
         return []
+
+    def experts(self) -> dict[str, ExpertSet]:
+        """The sets of experts the model asks, by a short key, in the order they act; empty for models without experts."""
+        return {}
+
+    def knobs(self) -> dict[str, Knob]:
+        """What may be turned without training, by key."""
+        return {}
+
+    @contextmanager
+    def turned(self, **values: bool | int | float | str) -> Iterator[None]:
+        """Within the block the model answers with these knobs turned; one model must not be turned from two threads at once.
+
+        Raises:
+            ConfigError: If there is no such knob, or a value is out of range.
+        """
+        if values:
+            raise ConfigError(f"{self.title} has no `{next(iter(values))}` to turn.")
+        yield
 
     def probes(self) -> dict[str, Probe]:
         """The model's own probes, from its module tree."""
