@@ -4,12 +4,13 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, navigation, panels, questions, session, wording
+from dashboard import cached, panels, questions, session, wording
 from dashboard.figures import base_map, colours
 from dashboard.figures.attention import attention_arcs, attention_matrix, head_multiples, weight_and_effect
 from dashboard.views import city_map
 from dashboard.views.export_menu import export_menu
 from dashboard.views.question_picker import pick_question
+from dashboard.views.run_gate import gate
 from engine.scenarios.attribution import LeaveOneOut, agreement, rollout
 
 MEAN, ROLLOUT = "mean of all heads", "rollout through all layers"
@@ -17,12 +18,11 @@ BELOW = ("Matrix", "Layers and heads", "Visits")
 
 
 def main() -> None:
-    slug, run_id = session.city(), session.run()
-    if slug is None or run_id is None or not cached.has_weights(run_id):
-        panels.head("What did it look at?")
-        panels.nothing("There is no trained model to look into", "Attention is learned; train a model or open a finished run.")
-        navigation.door("train", "Train a model", key="attention.train", primary=True)
+    empty = ("There is no trained model to look into", "Attention is learned; train a model or open a finished run.")
+    asked = gate("What did it look at?", "attention", empty, ("next_location",))
+    if asked is None:
         return
+    slug, run_id = asked.city, asked.run
     loaded = cached.loaded_run(run_id)
     declared = [name for name, probe in loaded.model.probes().items() if probe.kind == "attention" and probe.axes[-1] == "key"]
     _, steps = cached.steps_in_slice(run_id, session.slice_group())

@@ -2,18 +2,18 @@
 
 import streamlit as st
 
-from dashboard import cached, navigation, panels, session, wording
+from dashboard import cached, panels, session, wording
 from dashboard.views import embedding, field
+from dashboard.views.run_gate import gate
 from engine.city.samples import VisitLog
 
 
 def main() -> None:
-    slug, run_id = session.city(), session.run()
-    if slug is None or run_id is None or not cached.has_weights(run_id):
-        panels.head("What lies near what?")
-        panels.nothing("There is no trained model to look into", "Embeddings are learned; train a model or open a finished run.")
-        navigation.door("train", "Train a model", key="embeddings.train", primary=True)
+    empty = ("There is no trained model to look into", "Embeddings are learned; train a model or open a finished run.")
+    asked = gate("What lies near what?", "embeddings", empty, ("next_location",))
+    if asked is None:
         return
+    run_id = asked.run
     loaded = cached.loaded_run(run_id)
     declared = cached.embeddings(run_id)
     if not declared:

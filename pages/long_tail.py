@@ -5,6 +5,7 @@ import streamlit as st
 
 from dashboard import cached, navigation, panels, session, wording
 from dashboard.views import slices
+from dashboard.views.run_gate import gate
 from engine.city.samples import Places
 from engine.evaluation.metrics import METRICS
 from engine.evaluation.slices import SLICES
@@ -14,14 +15,11 @@ FOUND_K = 10
 
 
 def main() -> None:
-    slug, run_id = session.city(), session.run()
-    if slug is None or run_id is None or "metrics" not in Run.open(run_id).tables():
-        panels.head("Who is left behind?")
-        panels.nothing(
-            "There is no finished run to judge", "This page reads what a run answered on its test part, beside its baselines."
-        )
-        navigation.door("train", "Train a model", key="long_tail.train", primary=True)
+    empty = ("There is no finished run to judge", "This page reads what a run answered on its test part, beside its baselines.")
+    asked = gate("Who is left behind?", "long_tail", empty, ("next_location",), table="metrics")
+    if asked is None:
         return
+    slug, run_id = asked.city, asked.run
     series = slices.series_of(run_id)
     metric, slice_name = session.widget("long_tail.metric", "acc@10"), session.widget("long_tail.slice", "popularity")
     panels.head("Who is left behind?", _answer(series[0], series[1:]))

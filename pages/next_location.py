@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard import cached, navigation, panels, questions, session, wording
 from dashboard.views import next_step
+from dashboard.views.run_gate import gate
 from engine.city.samples import Places
 
 QUESTION = "Where next?"
@@ -13,24 +14,10 @@ FILTERS = {"All steps": (0, np.inf), "First guess right": (0, 1), "Right in the 
 
 
 def main() -> None:
-    slug, run_id = session.city(), session.run()
-    if slug is None:
-        panels.head(QUESTION)
-        panels.nothing("No city yet", "This page asks a trained model where people of a city go next. Start with a city.")
-        navigation.door("home", "Choose a city", key="next.home", primary=True)
-        return
-    if run_id is None:
-        panels.head(QUESTION)
-        panels.nothing("No trained model on this city", "Train one first; the smallest settings take about a minute on two cores.")
-        navigation.door("train", "Train a model", key="next.train", primary=True)
-        return
-    state = next((run.state for run in cached.runs() if run.id == run_id), "")
-    if state in ("PENDING", "RUNNING"):
-        panels.head(QUESTION)
-        panels.nothing("The model is still being trained", "Its steps can be looked at when it is done; Runs shows how far it is.")
-        navigation.door("runs", "See the run", key="next.runs", primary=True)
-        return
-    explore(slug, run_id)
+    empty = ("No trained model on this city", "Train one first; the smallest settings take about a minute on two cores.")
+    asked = gate(QUESTION, "next", empty, ("next_location",))
+    if asked is not None:
+        explore(asked.city, asked.run)
 
 
 def explore(slug: str, run_id: str) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, navigation, panels, questions, session, wording
+from dashboard import cached, panels, questions, session, wording
 from dashboard.figures import base_map, colours
 from dashboard.figures.edit_marks import edit_layers, pick_layer
 from dashboard.figures.mass import mass_by_square, moved_layers, square_size
@@ -13,6 +13,7 @@ from dashboard.views import city_map, scenario_forms, scenario_stack
 from dashboard.views.export_menu import export_menu
 from dashboard.views.question_picker import pick_question
 from dashboard.views.report_button import report_button
+from dashboard.views.run_gate import gate
 from engine import store
 from engine.city.city import City
 from engine.city.samples import Places, Samples
@@ -31,12 +32,11 @@ METRIC_SAMPLES = 1_000
 
 
 def main() -> None:
-    slug, run_id = session.city(), session.run()
-    if slug is None or run_id is None or not cached.has_weights(run_id):
-        panels.head("What if?")
-        panels.nothing("There is no trained model to ask", "A what-if compares a model's answer before and after an edit.")
-        navigation.door("train", "Train a model", key="what_if.train", primary=True)
+    empty = ("There is no trained model to ask", "A what-if compares a model's answer before and after an edit.")
+    asked = gate("What if?", "what_if", empty, ("next_location",))
+    if asked is None:
         return
+    slug, run_id = asked.city, asked.run
     loaded, city = cached.loaded_run(run_id), cached.city(slug)
     samples: Samples = loaded.data.samples
     _, steps = cached.steps_in_slice(run_id, session.slice_group())

@@ -40,11 +40,22 @@ from dashboard.cached.run_data import (
     run_label,
     run_model,
     run_table,
+    run_task,
+    run_title,
     runs,
     validation_curve,
     weights_stamp,
 )
-from dashboard.cached.score_data import Headline, headline, metric_meaning, metric_title, run_difference, scores, slice_titles
+from dashboard.cached.score_data import (
+    Headline,
+    headline,
+    metric_meaning,
+    metric_title,
+    metric_unit,
+    run_difference,
+    scores,
+    slice_titles,
+)
 
 __all__ = [
     "CityEntry",
@@ -73,6 +84,7 @@ __all__ = [
     "loaded_run",
     "metric_meaning",
     "metric_title",
+    "metric_unit",
     "models",
     "predictors",
     "question_steps",
@@ -84,6 +96,8 @@ __all__ = [
     "run_label",
     "run_model",
     "run_table",
+    "run_task",
+    "run_title",
     "runs",
     "samples",
     "scores",

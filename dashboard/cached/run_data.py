@@ -14,7 +14,7 @@ from engine.runs import Run, RunSummary, list_runs
 from engine.runs.folder import RunFolder
 
 if TYPE_CHECKING:
-    from engine.models.base import Missing, ModelConfig
+    from engine.models.base import Missing, ModelConfig, Task
 
 
 def runs() -> list[RunSummary]:
@@ -156,3 +156,25 @@ def has_weights(run_id: str) -> bool:
 def run_model(run_id: str) -> str:
     """The name of a run's model, as its tables call it."""
     return Run.open(run_id).request.model
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _model_facts(name: str) -> "tuple[Task, str]":
+    from engine.models import get_model
+
+    cls = get_model(name)
+    return cls.task, cls.title
+
+
+def run_task(run_id: str) -> "Task":
+    """What a run's model predicts; imports its module on first use.
+
+    Raises:
+        MobiscopeError: If the run's record cannot be read, or this version has no such model.
+    """
+    return _model_facts(run_model(run_id))[0]
+
+
+def run_title(run_id: str) -> str:
+    """The name of a run's model on screen."""
+    return _model_facts(run_model(run_id))[1]

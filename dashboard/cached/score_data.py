@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import wording
-from dashboard.cached.run_data import run_table
+from dashboard.cached.run_data import run_table, run_task
 from engine import store
 from engine.city.samples import Places
 from engine.errors import MobiscopeError
@@ -16,6 +16,10 @@ from engine.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from engine.evaluation.metrics import Metric
+    from engine.models.base import Task
+
+LISTED: "dict[Task, tuple[str, ...]]" = {"next_location": ("acc@1", "mrr"), "grid_flow": ("r2", "mae")}
+"""What lists of runs show of each task; the first is the headline."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,9 @@ def _scores(run_id: str, metric: str, home: str, stamp: int) -> Headline | None:
     own, others = overall[overall["predictor"] == model], overall[overall["predictor"] != model]
     if own.empty:
         return None
-    best = others.loc[others["value"].idxmax()] if others["value"].notna().any() else None
+    known = others[others["value"].notna()]
+    upwards = metric not in _metrics() or _metrics()[metric].higher_is_better
+    best = None if known.empty else known.loc[known["value"].idxmax() if upwards else known["value"].idxmin()]
     return Headline(
         metric,
         float(own["value"].iloc[0]),
@@ -55,11 +61,13 @@ def _scores(run_id: str, metric: str, home: str, stamp: int) -> Headline | None:
     )
 
 
-def scores(run_id: str, metric: str = "acc@1") -> Headline | None:
-    """The headline of a run in a metric of which more is better; None while it has none."""
+def scores(run_id: str, metric: str = "") -> Headline | None:
+    """A run beside its best baseline in a metric, default the headline of its task; None while it has none."""
     path = RunFolder(run_id).tables / "metrics.parquet"
     try:
-        return _scores(run_id, metric, str(store.home()), path.stat().st_mtime_ns) if path.is_file() else None
+        if not path.is_file():
+            return None
+        return _scores(run_id, metric or LISTED[run_task(run_id)][0], str(store.home()), path.stat().st_mtime_ns)
     except MobiscopeError:
         return None
 
@@ -69,9 +77,9 @@ def headline(run_id: str) -> str:
     found = scores(run_id)
     if found is None:
         return ""
-    said = f"Acc@1 {wording.percent(found.value)}"
+    said = f"{metric_title(found.metric)} {wording.measured(found.metric, found.value)}"
     if found.baseline:
-        said += f" · best baseline {wording.percent(found.baseline_value)} ({wording.literal(found.baseline)})"
+        said += f" · best baseline {wording.measured(found.metric, found.baseline_value)} ({wording.literal(found.baseline)})"
     return f"{said} · n = {wording.count(found.n)}"
 
 
@@ -90,6 +98,11 @@ def metric_title(metric: str) -> str:
 def metric_meaning(metric: str) -> str:
     """What a metric measures, in one sentence."""
     return _metrics()[metric].meaning if metric in _metrics() else ""
+
+
+def metric_unit(metric: str) -> str:
+    """The unit of a metric, as `engine.evaluation.metrics.Metric.unit` names it; empty where it is not known."""
+    return _metrics()[metric].unit if metric in _metrics() else ""
 
 
 def slice_titles() -> dict[str, tuple[str, str]]:

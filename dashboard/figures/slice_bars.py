@@ -65,7 +65,7 @@ def slice_bars(
                 marker={"color": colour, "size": 9, "symbol": SYMBOLS[position % len(SYMBOLS)]},
                 customdata=[[str(group), int(n)] for group, n in zip(rows["group"], rows["n"], strict=True)],
                 hovertemplate="%{customdata[0]}: %{y:.3~g}"
-                + (" %" if unit == "share" else " m")
+                + (" %" if unit == "share" else f" {unit}" if unit else "")
                 + "<br>n = %{customdata[1]:,}<extra>%{fullData.name}</extra>",
             )
         )

@@ -7,11 +7,13 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cached, exports, navigation, panels, session, wording
+from dashboard.cached.score_data import LISTED
 from dashboard.figures.bars import metric_bars
 from dashboard.figures.frame import CONFIG
 from dashboard.figures.slice_bars import slice_bars
 from dashboard.views.job_card import STATES
 from dashboard.views.report_button import report_button
+from dashboard.views.run_gate import PAGE_OF, PREDICTS
 from dashboard.views.versus import versus
 from engine.errors import MobiscopeError
 from engine.runs import Run, RunSummary, delete, rename
@@ -24,13 +26,14 @@ SHOWN = ("acc@1", "acc@5", "acc@10", "mrr", "ndcg@10", "f1", "distance_median_m"
 def sentence(runs: list[RunSummary]) -> str:
     """How many runs are ahead of their best baseline, in one sentence."""
     scored = [found for run in runs[:MOST_RUNS] if run.state == "DONE" and (found := cached.scores(run.id)) and found.baseline]
+    metrics = sorted({found.metric for found in scored})
     if not scored:
         return "Every run is measured beside baselines that only count visits. There is no finished run to compare yet."
     ahead = sum(found.value > found.baseline_value for found in scored)
+    meant = ", the share of steps whose true place comes first" if metrics == ["acc@1"] else ""
     return (
-        f"{wording.count(ahead)} of {wording.counted(len(scored), 'finished run')} beat the best baseline in Acc@1, the share "
-        "of steps "
-        "whose true place comes first. Pick one run to open it, two to compare them."
+        f"{wording.count(ahead)} of {wording.counted(len(scored), 'finished run')} beat the best baseline in "
+        f"{' or '.join(cached.metric_title(metric) for metric in metrics)}{meant}. Pick one run to open it, two to compare them."
     )
 
 
@@ -51,12 +54,8 @@ def draw(runs: list[RunSummary]) -> None:
         height="content" if len(table) <= 7 else 290,
         placeholder="–",
         column_config={
-            "Acc@1": st.column_config.NumberColumn(
-                format="%.1f %%", help="Share of test steps whose true place is the first guess."
-            ),
-            "best baseline": st.column_config.NumberColumn(format="%.1f %%", help="Acc@1 of the best baseline on the same steps."),
-            "MRR": st.column_config.NumberColumn(format="%.1f %%", help="Mean of 1/rank of the true place."),
-            "n": st.column_config.NumberColumn(format="localized", help="Test steps."),
+            **_metric_columns(),
+            "n": st.column_config.NumberColumn(format="localized", help="Test cases the metrics rest on."),
             "validation": st.column_config.LineChartColumn(help="The watched validation metric by epoch."),
             "made": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm"),
         },
@@ -80,7 +79,14 @@ def listing(runs: list[RunSummary]) -> pd.DataFrame:
     rows = []
     for run in runs:
         found = cached.scores(run.id) if run.state == "DONE" else None
-        mrr = cached.scores(run.id, "mrr") if found else None
+        measured = {}
+        for metric in LISTED[cached.run_task(run.id)] if found else ():
+            score = cached.scores(run.id, metric)
+            if score:
+                factor = 100 if wording.is_share(metric) else 1
+                measured[cached.metric_title(metric)] = factor * score.value
+                if metric == found.metric:
+                    measured[f"{cached.metric_title(metric)}, best baseline"] = factor * score.baseline_value
         rows.append(
             {
                 "id": run.id,
@@ -89,15 +95,28 @@ def listing(runs: list[RunSummary]) -> pd.DataFrame:
                 "model": run.model,
                 "preset": run.preset,
                 "state": STATES[run.state],
-                "Acc@1": 100 * found.value if found else None,
-                "best baseline": 100 * found.baseline_value if found else None,
-                "MRR": 100 * mrr.value if mrr else None,
+                **measured,
                 "n": found.n if found else None,
                 "validation": cached.validation_curve(run.id),
                 "made": run.created_at,
             }
         )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    end = ["n", "validation", "made"]
+    return table[[*(name for name in table if name not in end), *end]]
+
+
+def _metric_columns() -> dict[str, Any]:
+    columns = {}
+    for metrics in LISTED.values():
+        for metric in metrics:
+            title = cached.metric_title(metric)
+            shape = "%.1f %%" if wording.is_share(metric) else "%.3g"
+            columns[title] = st.column_config.NumberColumn(format=shape, help=cached.metric_meaning(metric))
+            columns[f"{title}, best baseline"] = st.column_config.NumberColumn(
+                "best baseline", format=shape, help=f"{title} of the best baseline on the same test part."
+            )
+    return columns
 
 
 # ---- one run -----------------------------------------------------------------------------------------------------------------
@@ -109,8 +128,8 @@ def one(run: RunSummary) -> None:
         st.subheader(wording.literal(run.name), anchor=False, width="stretch")
         if st.button("Open", key="runs.open", type="primary", help="Makes it the run of all pages and goes to its predictions."):
             session.set_run(run.id, city=run.city)
-            navigation.open_page("next_location" if run.state == "DONE" else "train")
-        if run.state == "DONE":
+            navigation.open_page(PAGE_OF[cached.run_task(run.id)] if run.state == "DONE" else "train")
+        if run.state == "DONE" and cached.run_task(run.id) == "next_location":
             report_button(run.id, "runs.report")
         with st.popover("Rename"):
             name = st.text_input("Name", value=run.name, max_chars=120, key=f"runs.name.{run.id}")
@@ -138,7 +157,8 @@ def one(run: RunSummary) -> None:
 
 def _against_baselines(run: RunSummary) -> None:
     table = cached.run_table(run.id, "metrics")
-    overall = table[(table["slice"] == "all") & (table["metric"].isin(SHOWN))]
+    metrics = _shown(table)
+    overall = table[(table["slice"] == "all") & (table["metric"].isin(metrics))]
     panels.panel(
         "Against baselines",
         "Drawn: one metric of the model (blue) and of every baseline (grey) over all test steps, with 95 % intervals.",
@@ -148,7 +168,7 @@ def _against_baselines(run: RunSummary) -> None:
     )
     left, right = st.columns([40, 60], gap="medium")
     with left:
-        metric = st.selectbox("Metric", list(SHOWN), format_func=cached.metric_title, key="runs.metric")
+        metric = st.selectbox("Metric", metrics, format_func=cached.metric_title, key=f"runs.metric.{metrics[0]}")
         st.caption(cached.metric_meaning(metric))
         figure = metric_bars(overall[overall["metric"] == metric], metric, session.theme(), highlight=(run.model,))
         st.plotly_chart(
@@ -161,9 +181,9 @@ def _against_baselines(run: RunSummary) -> None:
         wide = overall.assign(cell=[_cell(row) for row in overall.itertuples()]).pivot_table(
             index=["predictor", "title"], columns="metric", values="cell", aggfunc="first", sort=False
         )
-        order = overall[overall["metric"] == "acc@1"].sort_values("value", ascending=False)["predictor"]
+        order = overall[overall["metric"] == metrics[0]].sort_values("value", ascending=False)["predictor"]
         wide = wide.reset_index().set_index("predictor").loc[list(order)].reset_index(drop=True)
-        shown = wide[["title", *[name for name in SHOWN if name in wide]]].rename(columns=cached.metric_title)
+        shown = wide[["title", *[name for name in metrics if name in wide]]].rename(columns=cached.metric_title)
         st.dataframe(
             shown.rename(columns={"title": "method"}), hide_index=True, key="runs.metrics", height=38 + 35 * min(len(shown), 14)
         )
@@ -177,6 +197,12 @@ def _against_baselines(run: RunSummary) -> None:
             on_click="ignore",
             type="tertiary",
         )
+
+
+def _shown(table: pd.DataFrame) -> list[str]:
+    """The metrics of a run in the order they are shown: the usual ones of next locations, else all it has."""
+    known = list(dict.fromkeys(table["metric"].astype(str)))
+    return [name for name in SHOWN if name in known] or known
 
 
 def _cell(row: Any) -> str:
@@ -202,7 +228,8 @@ def _by_slice(run: RunSummary) -> None:
         )
         if not group or name != linked:
             session.set_slice(name)
-        metric = st.selectbox("Metric", list(SHOWN), format_func=cached.metric_title, key="runs.slice_metric", width=220)
+        metrics = _shown(table)
+        metric = st.selectbox("Metric", metrics, format_func=cached.metric_title, key=f"runs.slice_metric.{metrics[0]}", width=220)
         found = cached.scores(run.id, metric)
         everyone = list(dict.fromkeys(table["predictor"]))
         compared = st.selectbox(
@@ -217,7 +244,7 @@ def _by_slice(run: RunSummary) -> None:
     rows = table[(table["slice"] == name) & (table["metric"] == metric) & table["predictor"].isin([run.model, compared])]
     drawn = rows.assign(series=rows["title"])[["series", "group", "value", "low", "high", "n"]]
     own = set(rows.loc[rows["predictor"] == run.model, "title"])
-    unit = "share" if wording.is_share(metric) else "m"
+    unit = cached.metric_unit(metric)
     st.plotly_chart(
         slice_bars(drawn, unit, session.theme(), models=own, title=cached.metric_title(metric)),
         key="runs.slices",
@@ -301,6 +328,15 @@ def comparison(first: RunSummary, second: RunSummary) -> None:
         "Read: where the interval leaves out zero, the difference is more than the choice of people explains.",
         "Do not conclude anything about other seeds: one run is one seed.",
     )
+    tasks = [cached.run_task(run.id) for run in (first, second)]
+    if tasks != ["next_location", "next_location"]:
+        what = " and ".join(dict.fromkeys(PREDICTS[task] for task in tasks))
+        panels.nothing(
+            "No metric of both" if tasks[0] != tasks[1] else "No paired difference of such runs yet",
+            f"These runs predict {what}. Their settings and data cards are compared below.",
+        )
+        _setup(first, second)
+        return
     difference = cached.run_difference(first.id, second.id)
     told = difference[(difference["low"] > 0) | (difference["high"] < 0)]
     st.markdown(
@@ -324,6 +360,12 @@ def comparison(first: RunSummary, second: RunSummary) -> None:
         }
     )
     st.dataframe(shown, hide_index=True, key="runs.difference")
+    _setup(first, second)
+    versus(first, second)
+
+
+def _setup(first: RunSummary, second: RunSummary) -> None:
+    """The settings and the data cards in which two runs differ."""
     left, right = st.columns(2, gap="medium")
     one, two = Run.open(first.id), Run.open(second.id)
     with left:
@@ -338,7 +380,6 @@ def comparison(first: RunSummary, second: RunSummary) -> None:
     with right:
         st.markdown("**Data cards that differ**")
         _differences(flat(_card(first.id)), flat(_card(second.id)), first.name, second.name, "card")
-    versus(first, second)
 
 
 def _card(run_id: str) -> dict[str, Any]:
