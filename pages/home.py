@@ -5,7 +5,6 @@ import streamlit as st
 from dashboard import cached, navigation, panels, session, wording
 from dashboard.figures import base_map
 from dashboard.views import job_card
-from engine.city.synthetic import synthesise
 
 QUESTIONS = (
     (
@@ -109,6 +108,8 @@ def _doors(cities: list[cached.CityEntry]) -> None:
 
 def _generate() -> None:
     with panels.progress("Laying out the city") as report:
+        from engine.city.synthetic import synthesise  # heavy, and only needed when a city is made
+
         city = synthesise("demo", seed=0, report=report)
         report("Saving", 0.99)
         saved = city.save()

@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pydeck as pdk
 import shapely
-from scipy.ndimage import gaussian_filter
 from shapely.geometry.base import BaseGeometry
 
 from dashboard.figures import colours
@@ -196,6 +195,8 @@ def _density_bands(city: City) -> list[BaseGeometry]:
     inside = (col >= 0) & (col < cols) & (row >= 0) & (row < rows)
     counted = np.zeros((rows, cols))
     np.add.at(counted, (row[inside], col[inside]), 1.0)
+    from scipy.ndimage import gaussian_filter  # half a second of importing that Home does not need
+
     # Few places need a wider brush, or each would stand in a ring of its own.
     density = gaussian_filter(counted, max(1.6, 31 / math.sqrt(max(int(inside.sum()), 1))))
     if not density.any():

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import rankdata
 
 from engine.city.city import City
 from engine.city.samples import Samples
@@ -64,8 +63,12 @@ def _popularity(samples: Samples, city: City) -> Codes:
     log = samples.log
     decile = np.zeros(len(log.places), np.int64)
     # Places with equally many visits share the mean of their ranks, so that no decile cuts through them.
-    decile[log.seen] = np.ceil(10 * rankdata(log.visits_in_training[log.seen]) / max(log.seen.sum(), 1)).astype(np.int64)
+    decile[log.seen] = np.ceil(10 * _mean_ranks(log.visits_in_training[log.seen]) / max(log.seen.sum(), 1)).astype(np.int64)
     return decile[samples.true_location], DECILES
+
+
+def _mean_ranks(values: np.ndarray) -> np.ndarray:
+    return pd.Series(values).rank(method="average").to_numpy()
 
 
 def _training_visits(samples: Samples, city: City) -> Codes:
@@ -91,7 +94,7 @@ def _cold_user(samples: Samples, city: City) -> Codes:
     visits = np.bincount(log.user[log.training()], minlength=len(log.users))
     known = visits > 0
     quarter = np.zeros(len(visits), np.int64)
-    quarter[known] = np.ceil(4 * rankdata(visits[known]) / max(known.sum(), 1)).astype(np.int64)
+    quarter[known] = np.ceil(4 * _mean_ranks(visits[known]) / max(known.sum(), 1)).astype(np.int64)
     return quarter[log.user[samples.target]], WARMTH
 
 
