@@ -67,10 +67,16 @@ def draw(
             state = st.pydeck_chart(deck, height=height, key=key, alt=alt, on_select="rerun", selection_mode="single-object")
         else:
             st.pydeck_chart(deck, height=height, key=key, alt=alt)
-        if legend or attribution:
-            with st.container(key=f"{key}_map_legend"):
-                st.html(_style(theme) + _legend(legend, attribution, theme))
+        corner(key, legend, attribution)
     return state
+
+
+def corner(key: str, legend: Sequence[Entry], attribution: str) -> None:
+    """The legend in the corner of the map whose frame it is drawn in."""
+    theme = session.theme()
+    if legend or attribution:
+        with st.container(key=f"{key}_map_legend"):
+            st.html(_style(theme) + _legend(legend, attribution, theme))
 
 
 def families_legend(legend: dict[str, str], most: int = 8) -> list[Entry]:

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pandas as pd
+import pydeck as pdk
 import streamlit as st
 
 from dashboard import cached, navigation, panels, session, wording
 from dashboard.figures import colours
 from dashboard.figures.ranking import guess_layers, truth_layers
-from dashboard.views import city_map
+from dashboard.views import city_map, twin_maps
 from dashboard.views.export_menu import export_menu
 from engine.city.samples import Places
 from engine.errors import MobiscopeError
@@ -27,7 +28,7 @@ def versus(first: RunSummary, second: RunSummary) -> None:
     panels.panel(
         "Cases each wins",
         "Drawn: test cases by how much higher one run ranks the place the person went to; rank 1 is the first guess.",
-        "Read: choose a row; both runs' ten first guesses appear on two maps with the same view.",
+        "Read: choose a row; both runs' ten first guesses appear on two maps that follow one another.",
         "Do not conclude from single cases; the differences above say what holds over all of them.",
     )
     try:
@@ -66,10 +67,7 @@ def versus(first: RunSummary, second: RunSummary) -> None:
     export_menu("versus.export", "cases", table)
     rows = state["selection"]["rows"] if state else []
     case = shown.iloc[rows[0] if rows else 0]
-    left, right = st.columns(2, gap="medium")
-    for column, side, run in ((left, "first", first), (right, "second", second)):
-        with column:
-            _answer(run, side, case, places)
+    _answers(first, second, case, places)
     if st.button("Look inside this case", key="versus.open"):
         session.set_sample(str(case["user_id"]), int(case["step"]))
         navigation.open_page("next_location")
@@ -94,11 +92,31 @@ def shared_cases(first: str, second: str) -> pd.DataFrame:
     return kept.assign(rank_second=two["rank"], topk_ids_second=two["topk_ids"], topk_probs_second=two["topk_probs"])
 
 
-def _answer(run: RunSummary, side: str, case: pd.Series, places: Places) -> None:
-    """One run's ten first guesses and the truth on the map."""
-    theme, city, truth = session.theme(), cached.city(run.city), int(case["true_id"])
+def _answers(first: RunSummary, second: RunSummary, case: pd.Series, places: Places) -> None:
+    """Both runs' ten first guesses and the truth, on two maps that move together."""
+    theme, city = session.theme(), cached.city(first.city)
+    base = cached.base(first.city, theme, places=False, buildings="none", faint=True)
+    marks = []
+    for column, side, run in zip(st.columns(2, gap="small"), SIDES, (first, second), strict=True):
+        rank = case[f"rank_{side}"]
+        words = f"rank {rank:,.0f}" if np.isfinite(rank) else "cannot be ranked"
+        truth = wording.literal(places.names[int(case["true_id"])])
+        column.markdown(f"**{wording.literal(run.name)}**: the truth, {truth}, {'has ' if np.isfinite(rank) else ''}{words}.")
+        marks.append(_marks(side, case, places))
+    legend = [
+        city_map.Entry("disc", "guess; area: probability", colours.role("prediction", theme)),
+        city_map.Entry("ring", "truth", colours.role("truth", theme)),
+        city_map.Entry("arc", "error of the first guess", colours.role("truth", theme)),
+    ]
+    alt = f"Guesses of {first.name}, left, and of {second.name}, right, and the truth"
+    twin_maps.draw(city, base.layers, *marks, key="versus.maps", alt=alt, legend=legend, attribution=base.attribution, height=430)
+    st.caption("The two maps move together: drag or scroll in either.")
+
+
+def guesses_of(side: str, case: pd.Series, places: Places) -> pd.DataFrame:
+    """One run's ten first guesses in a case: rank, longitude, latitude, name, category, probability, id."""
     top = np.asarray(case[f"topk_ids_{side}"], int)[:10]
-    guesses = pd.DataFrame(
+    return pd.DataFrame(
         {
             "rank": np.arange(1, len(top) + 1),
             "longitude": places.longitude[top],
@@ -109,18 +127,15 @@ def _answer(run: RunSummary, side: str, case: pd.Series, places: Places) -> None
             "id": places.ids[top],
         }
     )
-    rank = case[f"rank_{side}"]
-    words = f"rank {rank:,.0f}" if np.isfinite(rank) else "cannot be ranked"
-    st.markdown(f"**{wording.literal(run.name)}**: the truth, {wording.literal(places.names[truth])}, has {words}.")
-    base = cached.base(run.city, theme, places=False, buildings="none", faint=True)
-    first = (float(places.longitude[top[0]]), float(places.latitude[top[0]])) if len(top) else None
-    distance = float(np.hypot(places.x[top[0]] - places.x[truth], places.y[top[0]] - places.y[truth])) if len(top) else 0.0
-    truth_marks = truth_layers(
-        float(places.longitude[truth]), float(places.latitude[truth]), str(places.names[truth]), theme, first, distance
-    )
-    legend = [
-        city_map.Entry("disc", "guess; area: probability", colours.role("prediction", theme)),
-        city_map.Entry("ring", "truth", colours.role("truth", theme)),
-    ]
-    layers = [*base.layers, *guess_layers(guesses, theme), *truth_marks]
-    city_map.draw(city, layers, key=f"versus.map.{side}", alt=f"Guesses of {run.name} and the truth", legend=legend, height=400)
+
+
+def _marks(side: str, case: pd.Series, places: Places) -> list[pdk.Layer]:
+    truth, theme = int(case["true_id"]), session.theme()
+    guesses = guesses_of(side, case, places)
+    top = np.asarray(case[f"topk_ids_{side}"], int)[:1]
+    first, distance = None, 0.0
+    if len(top):
+        first = (float(places.longitude[top[0]]), float(places.latitude[top[0]]))
+        distance = float(np.hypot(places.x[top[0]] - places.x[truth], places.y[top[0]] - places.y[truth]))
+    at = (float(places.longitude[truth]), float(places.latitude[truth]))
+    return [*guess_layers(guesses, theme), *truth_layers(*at, str(places.names[truth]), theme, first, distance)]

@@ -33,6 +33,23 @@ def ready(server, tiny_city) -> str:
     return f"city=inside&run={run_id}"
 
 
+@pytest.fixture(scope="module")
+def second(server, ready) -> str:
+    """Another run on the same city and split, to compare with."""
+    from engine.runs import Run, RunRequest, submit
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOBISCOPE_HOME", str(server.home))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        config = {"pretrain_epochs": 1, "epochs": 1}
+        run_id = submit(RunRequest(model="calliper", city="inside", preset="tiny", config=config, seed=1))
+        until = time.monotonic() + 300
+        while not Run.open(run_id).status().has_ended and time.monotonic() < until:
+            time.sleep(0.5)
+        assert Run.open(run_id).status().state == "DONE", Run.open(run_id).log_tail(20)
+    return run_id
+
+
 def open_page(page, server, ready: str, name: str) -> None:
     page.goto(f"{server.url}/{name}?{ready}")
     settle(page, 120)
@@ -137,3 +154,46 @@ def test_the_report_opens_offline_and_runs_nothing_out_of_a_name(page, server, r
 def test_every_inside_page_is_drawn_in_the_dark_too(page, server, ready, name) -> None:
     open_page(page, server, ready, name)
     assert drawn_colours(page) > 100
+
+
+def views_of(frame) -> list[list[float]]:
+    """Longitude, latitude and zoom of both maps."""
+    return frame.evaluate("() => twinDeck.getViewports().map((view) => [view.longitude, view.latitude, view.zoom])")
+
+
+def test_the_maps_of_two_runs_follow_one_another(page, server, ready, second) -> None:
+    """Dragging the left map and scrolling over the right one moves both alike, and says nothing to the server."""
+    sent: list[object] = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda payload: sent.append(payload)))
+    open_page(page, server, ready, "runs")
+    rows = page.locator("[data-testid=stDataFrame] canvas").first.bounding_box()
+    for row in (0, 1):
+        page.mouse.click(rows["x"] + 15, rows["y"] + 35 * (row + 1) + 17)
+        settle(page)
+    page.get_by_text("Cases each wins").wait_for()
+    element = page.locator("iframe[title*=twin_maps]")
+    element.scroll_into_view_if_needed()
+    frame = element.element_handle().content_frame()
+    frame.wait_for_function("() => window.twinDeck && twinDeck.isInitialized && twinDeck.getViewports().length === 2")
+    page.wait_for_timeout(2_000)
+    before = views_of(frame)
+    assert before[0] == before[1]
+    box = element.bounding_box()
+    left, right = box["x"] + box["width"] * 0.25, box["x"] + box["width"] * 0.75
+    middle = box["y"] + box["height"] * 0.4
+    assert sent, "the page talks to the server by a socket"
+    sent.clear()
+    page.mouse.move(left, middle)
+    page.mouse.down()
+    page.mouse.move(left + 60, middle + 40, steps=6)
+    page.mouse.up()
+    page.wait_for_timeout(1_500)
+    dragged = views_of(frame)
+    assert dragged[0] == dragged[1] and dragged[0][:2] != before[0][:2]
+    page.mouse.move(right, middle)
+    page.mouse.wheel(0, -300)
+    page.wait_for_timeout(1_500)
+    zoomed = views_of(frame)
+    assert zoomed[0] == zoomed[1] and zoomed[0][2] > dragged[0][2]
+    assert not sent
+    assert_calm(page)

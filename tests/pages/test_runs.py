@@ -1,5 +1,7 @@
 """Runs: the list, one run against its baselines, two against each other."""
 
+import json
+
 import pytest
 
 from engine.runs import list_runs
@@ -52,6 +54,20 @@ def test_two_picked_runs_are_compared_metric_by_metric(runs_page) -> None:
     assert (differences["n"] > 0).all()
     settings = runs_page.dataframe[2].value
     assert "run.seed" in set(settings["setting"]), "the seeds differ, and the table says so"
+
+
+def test_a_case_is_answered_on_two_maps_that_share_a_view(runs_page) -> None:
+    """One deck holds the base once and each run's guesses on its own side; names keep from becoming code."""
+    runs_page.session_state["runs.table"] = {"selection": {"rows": [0, 1], "columns": [], "cells": []}}
+    runs_page.run()
+    assert_healthy(runs_page)
+    [component] = runs_page.get("component_instance")
+    deck = json.loads(json.loads(component.proto.json_args)["json"])
+    ids = [layer["id"] for layer in deck["layers"]]
+    assert len(ids) == len(set(ids))
+    assert {"left:guess-1", "right:guess-1", "left:truth", "right:truth"} <= set(ids)
+    assert [name for name in ids if not name.startswith(("left:", "right:"))], "the base is drawn once for both"
+    assert len(component.proto.json_args) < 2_000_000
 
 
 def test_renaming_and_deleting_a_run(open_page, own_copy, trained_home) -> None:
