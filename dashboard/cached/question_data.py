@@ -18,16 +18,13 @@ if TYPE_CHECKING:
     from engine.models.base import Predictor
 
 
-_SLOW_TO_FIT = ("skip_gram",)
-"""Baselines that take seconds to fit; their answers stand in the predictions table of the run."""
-
-
 @st.cache_resource(max_entries=2, show_spinner="Fitting the baselines")
 def _predictors(run_id: str, home: str, stamp: int, _loaded: Any) -> "list[Predictor]":
-    from engine.models.baselines import BASELINES, fit_baselines
+    from engine.models.baselines import BASELINES, TRAINED, fit_baselines
 
     samples = _loaded.data.samples
-    quick = [name for name in BASELINES if name not in _SLOW_TO_FIT]
+    # Those that take seconds to fit are left out; their answers stand in the predictions table of the run.
+    quick = [name for name in BASELINES if name not in TRAINED]
     return [_loaded.model, *(fit_baselines(samples.log, names=quick) if samples is not None else [])]
 
 

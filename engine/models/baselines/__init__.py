@@ -1,4 +1,4 @@
-"""Predictors without a network, the floor under every leaderboard: a model that does not beat them has learnt nothing.
+"""Simple predictors, the floor under every leaderboard: a model that does not beat them has learnt nothing.
 
 Each is fitted on the training part of a visit log alone and fulfils the `Predictor` protocol. `BASELINES` lists them by name.
 """
@@ -33,10 +33,16 @@ BASELINES: dict[str, Factory] = {
     "popularity": _factory("frequency", "popularity"),
     "ngram_markov": _factory("markov", "ngram_markov"),
     "user_markov": _factory("markov", "user_markov"),
+    "user_hour": _factory("user_hour", "user_hour"),
+    "window_neighbours": _factory("neighbours", "window_neighbours"),
     "skip_gram": _factory("skip_gram", "skip_gram"),
+    "gru": _factory("sequence", "gru"),
+    "self_attention": _factory("sequence", "self_attention"),
 }
 TRAINING_FREE = ("last_place", "window_frequency", "recency_weighted", "window_markov", "window_markov_oldest")
 """Baselines that learn nothing; they look at the sample's own window only."""
+TRAINED = ("skip_gram", "gru", "self_attention")
+"""Baselines that take seconds to fit, by gradient steps; the others count."""
 
 
 def fit_baselines(
@@ -46,7 +52,7 @@ def fit_baselines(
 
     Args:
         log: The visits; only `log.training()` is looked at.
-        seed: Draws of the baselines that draw (skip-gram).
+        seed: Draws of the baselines that draw (`TRAINED`).
         names: Keys of `BASELINES`; all by default.
         report: Told which one is being fitted.
 

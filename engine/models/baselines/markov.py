@@ -61,12 +61,35 @@ class BackOffMarkov:
             key = order.key(user, last, before)
             row = np.minimum(np.searchsorted(order.contexts, key), max(len(order.contexts) - 1, 0))
             sample = np.flatnonzero((key >= 0) & (order.contexts[row] == key)) if len(order.contexts) else np.zeros(0, np.int64)
-            follows = order.follows[row[sample]]
-            times, distinct = np.asarray(follows.sum(1)).ravel(), np.diff(follows.indptr)
-            share[sample] *= (distinct / (times + distinct))[:, None]
-            entries = follows.tocoo()
-            share[sample[entries.row], entries.col] += entries.data / (times + distinct)[entries.row]
+            interpolate(share, sample, order.follows[row[sample]])
         return Prediction(log_share(share)).open_only(histories.places)
+
+
+def interpolate(share: np.ndarray, sample: np.ndarray, follows: csr_matrix) -> None:
+    """Puts one more order over the shares of some samples, in place (Witten-Bell); a context never seen changes nothing.
+
+    Args:
+        share: (sample, location) of the orders below.
+        sample: (context,) distinct samples that have a context.
+        follows: (context, location) how often each place followed it.
+    """
+    times, distinct = np.asarray(follows.sum(1)).ravel(), np.diff(follows.indptr)
+    seen = np.maximum(times + distinct, 1)
+    share[sample] *= np.where(distinct > 0, distinct / seen, 1.0)[:, None]
+    entries = follows.tocoo()
+    share[sample[entries.row], entries.col] += entries.data / seen[entries.row]
+
+
+def follows_in_training(log: VisitLog) -> np.ndarray:
+    """(training visit,) bool: whether the one before it in `log.training()` is its person's previous visit.
+
+    A visit follows another only if nothing stands between them in the log: a hidden visit breaks the sequence.
+    """
+    training = log.training()
+    user = log.user[training]
+    is_next = np.zeros(len(training), bool)
+    is_next[1:] = (np.diff(training) == 1) & (user[1:] == user[:-1])
+    return is_next
 
 
 def ngram_markov(log: VisitLog, seed: int = 0) -> BackOffMarkov:
@@ -82,9 +105,7 @@ def user_markov(log: VisitLog, seed: int = 0) -> BackOffMarkov:
 def _fit(log: VisitLog, name: str, title: str, orders: tuple[str, ...]) -> BackOffMarkov:
     training, places = log.training(), len(log.places)
     location, user = log.location[training].astype(np.int64), log.user[training].astype(np.int64)
-    # A visit follows another only if nothing stands between them in the log: a hidden visit breaks the sequence.
-    is_next = np.zeros(len(training), bool)
-    is_next[1:] = (np.diff(training) == 1) & (user[1:] == user[:-1])
+    is_next = follows_in_training(log)
     is_third = is_next.copy()
     is_third[1:] &= is_next[:-1]
     last, before = np.full(len(training), -1), np.full(len(training), -1)

@@ -113,7 +113,7 @@ def skip_gram_vectors(
     vectors = ((torch.rand(shape, generator=generator) - 0.5) / chosen.dimensions).requires_grad_()
     neighbours = torch.zeros(shape, requires_grad=True)
     # Steps this small cost more to share between threads than to do, and one thread adds up in one order on every machine.
-    with _one_thread():
+    with one_thread():
         optimiser = torch.optim.SparseAdam([vectors, neighbours], lr=chosen.learning_rate)
         cumulative = torch.from_numpy(np.cumsum(visits**0.75 / max((visits**0.75).sum(), 1.0)))
         steps = math.ceil(len(centre) / chosen.batch)
@@ -139,7 +139,8 @@ def skip_gram_vectors(
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
+def one_thread() -> Iterator[None]:
+    """Lets torch compute with one thread while the block runs."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -12,6 +12,8 @@ from engine.models.base import Predictor
 from engine.models.baselines import BASELINES, TRAINING_FREE, fit_baselines
 from tests.engine.small_cities import PUBLISHED, city_of, histories_of, log_of, random_city, training_log
 
+PARTED = ("ngram_markov", "user_markov", "user_hour", "window_neighbours", "skip_gram", "gru", "self_attention")
+"""Baselines that learn from what follows what."""
 EVERY = pytest.mark.parametrize("name", list(BASELINES))
 
 
@@ -86,7 +88,7 @@ def test_hidden_places_are_not_learnt(name: str) -> None:
     without = visits[~(visits["location_id"].isin(hidden) & (visits["split"] == "train"))]
     bare = VisitLog.of(city.replace(visits=without), PUBLISHED)
     batch = build_samples(log).of_part("test").histories()
-    if name in ("ngram_markov", "user_markov", "skip_gram"):
+    if name in PARTED:
         # A hidden visit still parts its neighbours: they did not follow each other.
         places = [log.places.index[place] for place in hidden]
         learnt = fit_baselines(log, names=[name])[0].predict(batch).log_probability
