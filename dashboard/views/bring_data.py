@@ -29,11 +29,22 @@ from engine.city.ingest import (
 )
 from engine.city.readers import READERS
 from engine.city.readers.base import OptionSpec
+from engine.city.schema import TABLES
 from engine.errors import IngestError, MobiscopeError, Problem
 
 _UPLOADS, _CHOICES, _FOUND = "bring.uploads", "bring.choices", "bring.found"
 _UNUSED = "not used"
 MOST_PROBLEMS = 12
+_ROWS = {
+    "pois": ("point of interest", "points of interest"),
+    "outflow": ("curve of departures", "curves of departures"),
+    "inflow": ("curve of arrivals", "curves of arrivals"),
+    "imagery": ("tile of imagery", "tiles of imagery"),
+    "weather": ("day of weather", "days of weather"),
+    "boundary": ("outline", "outlines"),
+    "truth": ("row of known truth", "rows of known truth"),
+}
+"""What a row of a table is called, where its name in the plural does not say it."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +90,11 @@ def draw(can_return: bool) -> None:
     _make_city(paths, choices, found)
 
 
+def _rows_of(table: str) -> tuple[str, str]:
+    name = table.replace("_", " ")
+    return name.removesuffix("s"), name
+
+
 def _leave() -> None:
     session.put("city.view", "look")
 
@@ -87,7 +103,8 @@ def _sentence() -> str:
     found: Found | None = session.get(_FOUND, None)
     if found is None or found.inspection is None:
         return "Drop files here, or name them from the data folder. They are only read on this machine, in a process that cannot reach the network."
-    tables = ", ".join(f"{wording.count(rows)} {table.replace('_', ' ')}" for table, rows in found.inspection.tables.items())
+    rows = found.inspection.tables
+    tables = ", ".join(wording.counted(rows[table], *_ROWS.get(table, _rows_of(table))) for table in TABLES if table in rows)
     fatal = sum(problem.fatal for problem in found.problems)
     if fatal:
         return f"{wording.counted(fatal, 'problem')} must be mended before a city can be made of this."

@@ -167,7 +167,7 @@ def _all_locations(
         unvisited = len(set(frame["location_id"].to_numpy(object)) - visited) if visited else 0
         if unvisited:
             assumptions.append(
-                f"{unvisited:,} locations of `{_file(cards[index])}` are in no visit; they are kept as places one could go."
+                f"Locations of `{_file(cards[index])}` that are in no visit, kept as places one could go: {unvisited:,}."
             )
     frames += derived
     if len(frames) == 1 and isinstance(frames[0], gpd.GeoDataFrame):
