@@ -281,6 +281,27 @@ class Knob:
     highest: float | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class PointAnswer:
+    """Where a model that answers with a point on the map says the next visit will be, before it is snapped to a place.
+
+    Attributes:
+        x, y: (sample,) float64 metres in the city's CRS: the predicted point; of a mixture its mean.
+        component_x, component_y: (sample, component) centres of the guesses it consists of; (sample, 0) where there is one point only.
+        component_weight: (sample, component), rows sum to one.
+        component_spread_m: (sample, component) standard deviation of each guess, metres.
+        meaning: One sentence: how places are ranked from it.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    component_x: np.ndarray
+    component_y: np.ndarray
+    component_weight: np.ndarray
+    component_spread_m: np.ndarray
+    meaning: str
+
+
 @dataclass(frozen=True)
 class Data:
     """What a model learns from: the city under its split.
@@ -392,6 +413,10 @@ class NextLocationModel(MobilityModel):
     def embeddings(self, places: Places) -> dict[str, Embedding]:
         """The embeddings the model declares, by name; those of locations are in the order of `places`."""
         return {}
+
+    def points(self, histories: Histories) -> PointAnswer | None:
+        """The points behind `predict`, for the map; None if the model scores places without one."""
+        return None
 
     def encode_points(self, x: np.ndarray, y: np.ndarray) -> np.ndarray | None:
         """(point, component) unit vectors of any positions (metres in the city's CRS); None if the model has no such field."""
