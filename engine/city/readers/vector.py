@@ -25,6 +25,7 @@ HIGHEST_M = 1_000.0
 """No building is higher; larger numbers are mistakes or another unit."""
 
 _SAMPLE = 200
+_MOST_ATTRIBUTES, _LONGEST_LABEL = 64, 120
 _MOSTLY_UNIQUE = 0.9
 _ID_NAMES = tuple(
     "poiid cellid zoneid locationid venueid placeid regionid region osmid geoid geoid10 geoid20 boroct2010 boroct2020 tractid tract "
@@ -269,6 +270,8 @@ class VectorReader(Reader):
                     and values.abs().max() < 1e9
                 ):
                     frame[column] = values.astype("int64")
+        for column, values in _zone_attributes(attributes, mapping, clean).items():
+            frame[column] = values
         if frame["cell_id"].is_unique:
             return frame
         repeated = int(frame.duplicated("cell_id").sum())
@@ -340,6 +343,28 @@ def classify(shapes: Shapes, mapping: dict[str, str]) -> str:
     if len(dimensions) == 1 or ("kind" in mapping and "id" not in mapping):
         return "boundary"
     return "cells"
+
+
+def _zone_attributes(attributes: pd.DataFrame, mapping: Mapping[str, str], clean: CleanShapes) -> dict[str, pd.Series]:
+    """Further columns of zones under their own names: numbers as numbers, short labels as text; models may read them."""
+    taken = set(mapping.values()) | {column.name for column in TABLES["cells"].columns}
+    kept: dict[str, pd.Series] = {}
+    left_out = 0
+    for column in map(str, attributes.columns):
+        if column in taken:
+            continue
+        text = pd.Series([_as_text(value) for value in attributes[column]], dtype="str")
+        if text.notna().sum() == 0:
+            continue
+        numbers = pd.to_numeric(text, errors="coerce")
+        is_number = numbers.notna().sum() == text.notna().sum() and bool(np.isfinite(numbers.dropna()).all())
+        if len(kept) >= _MOST_ATTRIBUTES or not (is_number or text.str.len().max() <= _LONGEST_LABEL):
+            left_out += 1
+            continue
+        kept[column] = numbers.astype("float64") if is_number else text
+    if left_out:
+        clean.repairs.append(f"{left_out:,} further columns of the zones were left out: too long, or beyond {_MOST_ATTRIBUTES}.")
+    return kept
 
 
 def _swap(shapes: Shapes) -> Shapes:
