@@ -19,6 +19,7 @@ from engine.probes import override
 from engine.scenarios.edits import (
     AddPlace,
     ChangeMoment,
+    ChangeStay,
     ChangeUser,
     ClosePlace,
     Edit,
@@ -27,8 +28,11 @@ from engine.scenarios.edits import (
     MovePlace,
     OverrideProbe,
     RetagPlace,
+    ShiftLast,
     ShuffleVisits,
+    TurnKnob,
 )
+from engine.scenarios.last_visit import shift_last, stay_for
 from engine.scenarios.mechanisms import build_override
 from engine.scenarios.query import edit_histories
 from engine.scenarios.scenario import Scenario
@@ -185,18 +189,24 @@ def apply_to_histories(scenario: Scenario, histories: Histories) -> Histories:
                 edited = edit_histories(edited, keep_last=edit.visits)
             case ShuffleVisits():
                 edited = _shuffled(edited, edit.seed)
+            case ChangeStay():
+                edited = stay_for(edited, edit.minutes)
+            case ShiftLast():
+                edited = shift_last(edited, edit.east_m, edit.north_m)
     return edited
 
 
 @contextmanager
 def mechanism_of(scenario: Scenario, predictor: Predictor) -> Iterator[None]:
-    """Puts the scenario's overrides into the model while the block runs.
+    """Puts the scenario's overrides into the model and turns its knobs while the block runs.
 
     Raises:
         ScenarioError: If the predictor has no such probe, or the action does not fit it.
+        ConfigError: If it has no such knob, or the value is out of range.
     """
     edits = [edit for edit in scenario.edits if isinstance(edit, OverrideProbe)]
-    if not edits:
+    turns = {edit.knob: edit.value for edit in scenario.edits if isinstance(edit, TurnKnob)}
+    if not edits and not turns:
         yield
         return
     if not isinstance(predictor, MobilityModel):
@@ -206,7 +216,7 @@ def mechanism_of(scenario: Scenario, predictor: Predictor) -> Iterator[None]:
     if unknown:
         raise ScenarioError(f"{predictor.title} has no probe {', '.join(unknown)}; it has {', '.join(known)}.")
     changes = {edit.probe: build_override(edit, known[edit.probe]) for edit in edits}
-    with override(predictor, changes):
+    with predictor.turned(**turns), override(predictor, changes):
         yield
 
 

@@ -10,7 +10,7 @@ from engine.errors import ScenarioError
 from engine.evaluation.metrics import Estimate, paired_difference, summarise
 from engine.evaluation.ranking import answer
 from engine.models.base import Effect, MobilityModel, Prediction, Predictor
-from engine.scenarios.apply import apply_to_histories, mechanism_of
+from engine.scenarios.apply import apply_to_histories, apply_to_places, mechanism_of
 from engine.scenarios.edits import AddPlace, ClosePlace, Edit, MovePlace, RetagPlace
 from engine.scenarios.scenario import Scenario
 
@@ -62,7 +62,9 @@ def compare(predictor: Predictor, histories: Histories, scenario: Scenario) -> C
     before = np.exp(predictor.predict(histories).open_only(histories.places).log_probability[0].astype(np.float64))
     with mechanism_of(scenario, predictor):
         after = np.exp(predictor.predict(edited).open_only(edited.places).log_probability[0].astype(np.float64))
-    places = edited.places
+    # What the edits put at the end of the places for the question alone (a moved last visit) is no place of the city.
+    places = apply_to_places(scenario.edits, histories.places)
+    after = after[: len(places)]
     before = np.pad(before, (0, len(places) - len(before)))
     candidates = pd.DataFrame(
         {

@@ -1,26 +1,16 @@
-"""The edits a what-if is made of: of the city, of the question, of a mechanism. JSON in, JSON out."""
+"""The edits a what-if is made of: of the city, of the question, of a mechanism, of cells (`cell_edits`). JSON in, JSON out."""
 
 import hashlib
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Subject = Literal["city", "query", "mechanism"]
+from engine.scenarios.cell_edits import CellChange
+from engine.scenarios.edit_base import Edit as Edit
+from engine.scenarios.edit_base import Identifier, Subject
+
 Longitude = Annotated[float, Field(ge=-180, le=180, description="Degrees east.")]
 Latitude = Annotated[float, Field(ge=-90, le=90, description="Degrees north.")]
-Identifier = Annotated[str, Field(min_length=1, max_length=200)]
-
-
-class Edit(BaseModel):
-    """One change; frozen, unknown fields refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    subject: ClassVar[Subject]
-    note: str = Field("", max_length=500, description="Why, in the analyst's words.")
-
-    def describe(self) -> str:
-        """The edit as a phrase for lists and reports."""
-        raise NotImplementedError(f"{type(self).__name__} does not describe itself")
 
 
 class AddPlace(Edit):
@@ -153,6 +143,45 @@ class ShuffleVisits(Edit):
         return "shuffle the order of the visits"
 
 
+class ChangeStay(Edit):
+    """The latest visit lasts another time."""
+
+    subject: ClassVar[Subject] = "query"
+    kind: Literal["change_stay"] = "change_stay"
+    minutes: float = Field(ge=0, le=10_080, description="Minutes from arrival to departure; a week at most.")
+
+    def describe(self) -> str:
+        """The edit as a phrase."""
+        return f"let the last visit take {self.minutes:g} minutes"
+
+
+class ShiftLast(Edit):
+    """The latest visit was somewhere else by so many metres, at no place of the city in particular."""
+
+    subject: ClassVar[Subject] = "query"
+    kind: Literal["shift_last"] = "shift_last"
+    east_m: float = Field(0.0, ge=-1e6, le=1e6, description="Metres to the east in the city's CRS.")
+    north_m: float = Field(0.0, ge=-1e6, le=1e6, description="Metres to the north in the city's CRS.")
+
+    def describe(self) -> str:
+        """The edit as a phrase."""
+        return f"put the last visit {self.east_m:+,.0f} m east and {self.north_m:+,.0f} m north of where it was"
+
+
+class TurnKnob(Edit):
+    """A setting of the trained model is turned, without training."""
+
+    subject: ClassVar[Subject] = "mechanism"
+    kind: Literal["turn_knob"] = "turn_knob"
+    knob: Identifier
+    value: bool | int | float | Annotated[str, Field(max_length=2_000)]
+
+    def describe(self) -> str:
+        """The edit as a phrase."""
+        shown = {True: "on", False: "off"}[self.value] if isinstance(self.value, bool) else str(self.value)
+        return f"turn {self.knob} to {shown if len(shown) <= 60 else shown[:59] + '…'}"
+
+
 class OverrideProbe(Edit):
     """What passes through a probe of the model is replaced."""
 
@@ -173,9 +202,9 @@ class OverrideProbe(Edit):
 
 
 CITY_EDITS = (AddPlace, MovePlace, ClosePlace, RetagPlace)
-QUERY_EDITS = (ChangeMoment, ChangeUser, HideVisits, KeepLast, ShuffleVisits)
+QUERY_EDITS = (ChangeMoment, ChangeUser, HideVisits, KeepLast, ShuffleVisits, ChangeStay, ShiftLast)
 CityEdit = AddPlace | MovePlace | ClosePlace | RetagPlace
-QueryEdit = ChangeMoment | ChangeUser | HideVisits | KeepLast | ShuffleVisits
+QueryEdit = ChangeMoment | ChangeUser | HideVisits | KeepLast | ShuffleVisits | ChangeStay | ShiftLast
 AnyEdit = Annotated[
     AddPlace
     | MovePlace
@@ -186,6 +215,10 @@ AnyEdit = Annotated[
     | HideVisits
     | KeepLast
     | ShuffleVisits
-    | OverrideProbe,
+    | ChangeStay
+    | ShiftLast
+    | TurnKnob
+    | OverrideProbe
+    | CellChange,
     Field(discriminator="kind"),
 ]

@@ -83,14 +83,16 @@ def _change(value: Tensor, action: str, index: int | None, amount: float, probe:
             return allowed / allowed.sum(dim=-1, keepdim=True).clamp_min(1.0)
         case "sharpen":
             return torch.zeros_like(value).scatter(-1, value.argmax(dim=-1, keepdim=True), 1.0) * (value.sum(-1, keepdim=True) > 0)
+        # Rows keep their sum: weights that were never made to sum to one would otherwise grow, and padded rows would begin to speak.
         case "silence":
-            return _renormalised(value * (1 - chosen))
+            return _renormalised(value * (1 - chosen)) * value.sum(dim=-1, keepdim=True)
         case "dose":
-            return chosen * amount + _renormalised(value * (1 - chosen)) * (1 - amount)
+            others = _renormalised(value * (1 - chosen))
+            return (chosen * amount + others * (1 - amount)) * value.sum(dim=-1, keepdim=True)
         case "force" if index is None:
             return torch.full_like(value, amount)
         case "force":
-            return chosen
+            return chosen * value.sum(dim=-1, keepdim=True)
     raise ScenarioError(f"`{action}` on `{probe}` is declared but not built.")
 
 

@@ -29,6 +29,13 @@ def test_a_dose_keeps_rows_at_one() -> None:
     assert torch.allclose(dosed[:, 2], torch.tensor([0.6, 0.6])) and torch.allclose(dosed.sum(-1), torch.ones(2))
 
 
+def test_rows_keep_their_sum_and_padded_rows_stay_silent() -> None:
+    weights = torch.tensor([[0.4, 0.2, 0.0], [0.0, 0.0, 0.0]])
+    for action, amount in (("force", None), ("dose", 0.5), ("silence", None)):
+        changed = build_override(OverrideProbe(probe="routing", action=action, index=1, amount=amount), ROUTING)(weights)
+        assert torch.allclose(changed.sum(-1), torch.tensor([0.6, 0.0])), action
+
+
 def test_flat_attention_keeps_to_what_could_be_looked_at() -> None:
     probe = Probe("attention", ("sample", "step"), "looked at")
     assert torch.allclose(change("flatten", probe), torch.tensor([[1 / 3, 1 / 3, 1 / 3], [0.0, 1.0, 0.0]]))
