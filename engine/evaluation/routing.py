@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-DEAD_SHARE = 0.1
-"""An expert whose mean weight is below this share of an even one counts as dead."""
+DEAD_SHARE = 0.01
+"""An expert with less than this share of all weight counts as dead."""
 PERMUTATIONS = 500
 
 
@@ -35,12 +35,12 @@ def active(weights: np.ndarray) -> np.ndarray:
 
 
 def dead(share: np.ndarray) -> np.ndarray:
-    """(expert,) bool: whose load is below `DEAD_SHARE` of an even share.
+    """(expert,) bool: whose load is below `DEAD_SHARE`.
 
     Args:
         share: (expert,) as from `load`.
     """
-    return np.asarray(share) < DEAD_SHARE / max(len(share), 1)
+    return np.asarray(share) < DEAD_SHARE
 
 
 def entropy(weights: np.ndarray) -> np.ndarray:

@@ -8,11 +8,11 @@ from engine.evaluation import routing
 LN2 = np.log(2)
 
 
-def test_load_is_the_share_of_all_weight_and_dead_is_a_tenth_of_even() -> None:
+def test_load_is_the_share_of_all_weight_and_dead_is_less_than_one_percent() -> None:
     weights = np.array([[1.0, 0, 0, 0], [0.5, 0.48, 0.02, 0], [1.0, 0, 0, 0]])
     share = routing.load(weights)
     np.testing.assert_allclose(share, np.array([2.5, 0.48, 0.02, 0]) / 3)
-    assert routing.dead(share).tolist() == [False, False, True, True], "an even share is a quarter; a tenth of it 2.5 %"
+    assert routing.dead(share).tolist() == [False, False, True, True]
     assert routing.asked(weights).tolist() == pytest.approx([1, 1 / 3, 1 / 3, 0])
     assert routing.active(weights).tolist() == [1, 3, 1]
 

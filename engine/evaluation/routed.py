@@ -1,0 +1,168 @@
+"""Collects who a model asked: the routing weights of its experts for many questions, and what is known of what they were asked about."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from engine.city.city import City
+from engine.city.samples import Samples
+from engine.models.base import ExpertSet, NextLocationModel, Report
+from engine.probes import watch
+
+
+@dataclass(frozen=True, eq=False)
+class Routed:
+    """The weights of one set of experts over some questions.
+
+    Attributes:
+        experts: The set.
+        used: (question, step, expert) float32 weights as used; zero for experts that were not asked.
+        raw: The same before the choice; rows sum to one, rows of padding to zero. Step -1 is the latest visit.
+    """
+
+    experts: ExpertSet
+    used: np.ndarray
+    raw: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    @property
+    def latest(self) -> np.ndarray:
+        """(question, expert) weights as used for the latest visit."""
+        return self.used[:, -1]
+
+    @property
+    def latest_raw(self) -> np.ndarray:
+        """(question, expert) weights before the choice for the latest visit."""
+        return self.raw[:, -1]
+
+    @property
+    def dominant(self) -> np.ndarray:
+        """(question,) expert with the largest weight before the choice, for the latest visit."""
+        return self.latest_raw.argmax(axis=1)
+
+
+def route(
+    model: NextLocationModel,
+    samples: Samples,
+    chosen: np.ndarray,
+    *,
+    steps: int | None = None,
+    chunk: int = 256,
+    report: Report | None = None,
+) -> dict[str, Routed]:
+    """Asks a model and watches its routers.
+
+    Args:
+        model: Any model; one without experts gives an empty result and is not asked.
+        samples: All samples.
+        chosen: (question,) positions among them.
+        steps: Most visits kept per question, from the latest back; default all that are routed.
+        chunk: Questions at a time.
+        report: Told the share done.
+
+    Returns:
+        By the keys of `model.experts()`.
+    """
+    sets = model.experts()
+    if not sets or not len(chosen):
+        return {}
+    probes = list(dict.fromkeys(name for found in sets.values() for name in (found.routing, found.raw)))
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in probes}
+    with watch(model, *probes) as seen:
+        for begin in range(0, len(chosen), chunk):
+            if report:
+                report("Watching the routers", begin / len(chosen))
+            model.predict(samples.histories(chosen[begin : begin + chunk]))
+            for name in probes:
+                array = seen[name].pop().to_numpy()
+                seen[name].clear()
+                parts[name].append(array if steps is None else array[:, -steps:])
+    joined = {name: _right_aligned(arrays) for name, arrays in parts.items()}
+    return {key: Routed(found, joined[found.routing], joined[found.raw]) for key, found in sets.items()}
+
+
+def latest_visits(samples: Samples, chosen: np.ndarray) -> pd.DataFrame:
+    """What the latest visit of each question was: index, user, location, hour, weekday (local), in the order of `chosen`.
+
+    Args:
+        samples: All samples.
+        chosen: Positions among them.
+    """
+    log = samples.log
+    last = samples.target[chosen] - 1
+    return pd.DataFrame(
+        {
+            "index": chosen,
+            "user": log.user[samples.target[chosen]],
+            "location": log.location[last],
+            "hour": log.minute[last] // 60,
+            "weekday": log.weekday[last].astype(np.int64),
+            "started_at": log.started_at[last],
+        }
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Attribute:
+    """Something known of people or places that an expert's name may or may not stand for.
+
+    Attributes:
+        title: Name on screen.
+        subject: `user` or `location`: what it belongs to.
+        label: Index on the axis `subject` -> its label; missing where unknown.
+        is_truth: Whether it is the built-in city's own truth rather than a property of the data.
+        meaning: One sentence.
+    """
+
+    title: str
+    subject: str
+    label: dict[int, str]
+    is_truth: bool
+    meaning: str
+
+
+def known_attributes(city: City, samples: Samples) -> list[Attribute]:
+    """What a city knows of its people and places; a truth comes first where the city has one.
+
+    Categories with a single place are left out: they agree with anything.
+    """
+    log, found = samples.log, []
+    users = {str(user): row for row, user in enumerate(log.users)}
+    places = log.places
+    if city.has("truth"):
+        truth = city.table("truth")
+        for subject, column, title, index in (
+            ("user", "role", "true role", users),
+            ("location", "zone_function", "true function of the zone", {str(key): row for key, row in places.index.items()}),
+        ):
+            if column in truth:
+                rows = truth[(truth["subject"] == subject) & truth[column].notna()]
+                label = _labels(rows["subject_id"], rows[column], index.get)
+                if len(set(label.values())) > 1:
+                    found.append(Attribute(title, subject, label, True, f"Known because the city was made by a model: {title}."))
+    locations = city.table("locations")
+    position = places.index.get
+    for column, title in (("parent_category", "kind of place"), ("category", "category")):
+        if column in locations:
+            labelled = locations[locations[column].fillna("") != ""]
+            counts = labelled[column].value_counts()
+            labelled = labelled[labelled[column].map(counts) > 1]
+            label = _labels(labelled["location_id"], labelled[column], position)
+            if len(set(label.values())) > 1:
+                found.append(Attribute(title, "location", label, False, f"The {title} of each place, as the data have it."))
+    return found
+
+
+def _labels(ids: pd.Series, labels: pd.Series, index: Callable[[str], int | None]) -> dict[int, str]:
+    pairs = ((index(str(key)), str(label)) for key, label in zip(ids, labels, strict=True))
+    return {row: label for row, label in pairs if row is not None}
+
+
+def _right_aligned(arrays: list[np.ndarray]) -> np.ndarray:
+    """Arrays (question, step, expert) of several widths as one, padded with zeros on the left."""
+    width = max(array.shape[1] for array in arrays)
+    return np.concatenate([np.pad(array, ((0, 0), (width - array.shape[1], 0), (0, 0))) for array in arrays])
