@@ -57,7 +57,14 @@ class Backbone(nn.Module):
         """Puts `make(feed-forward)` in the place of a layer's feed-forward."""
         self.model.layers[layer].mlp = make(self.model.layers[layer].mlp)
 
-    def forward(self, tokens: Tensor, real: Tensor, positions: Tensor | None = None, each_layer: bool = False) -> Tensor:
+    def forward(
+        self,
+        tokens: Tensor,
+        real: Tensor,
+        positions: Tensor | None = None,
+        each_layer: bool = False,
+        final_norm: bool = True,
+    ) -> Tensor:
         """Reads sequences that are padded on the left.
 
         Args:
@@ -65,9 +72,10 @@ class Backbone(nn.Module):
             real: (sample, token) bool, False where padded; a padded token sees itself only and is seen by none.
             positions: (token,) position of each token, so that an answer does not depend on how far a batch is padded; from 0 if None.
             each_layer: Whether to return the states after every layer.
+            final_norm: Whether states are normalised as the library does after its last layer.
 
         Returns:
-            (sample, token, width) after the final normalisation; with `each_layer` (layer, sample, token, width), normalised too.
+            (sample, token, width), or with `each_layer` (layer, sample, token, width).
         """
         length = tokens.shape[1]
         steps = torch.arange(length, device=tokens.device)
@@ -75,7 +83,7 @@ class Backbone(nn.Module):
         mask = (mask | torch.eye(length, dtype=torch.bool, device=tokens.device))[:, None]  # (sample, 1, query, key)
         states: list[Tensor] = []
         hooks = []
-        if each_layer:
+        if each_layer or not final_norm:
             hooks = [
                 layer.register_forward_hook(lambda module, given, out: states.append(out[0] if isinstance(out, tuple) else out))
                 for layer in self.model.layers
@@ -90,12 +98,12 @@ class Backbone(nn.Module):
         finally:
             for hook in hooks:
                 hook.remove()
+        if not final_norm:
+            return torch.stack(states) if each_layer else states[-1]
         return torch.stack([self.model.norm(state) for state in states]) if each_layer else last
 
-    def trained_parameters(self) -> list[nn.Parameter]:
-        """All parameters where weights are random; only the gains of normalisations where they were loaded (§6)."""
-        if not self.is_pretrained:
-            return [parameter for name, parameter in self.model.named_parameters()]
+    def gains(self) -> list[nn.Parameter]:
+        """The gains of all normalisations, which are trained even where the weights are frozen (§6)."""
         return [parameter for name, parameter in self.model.named_parameters() if "norm" in name and parameter.ndim == 1]
 
 

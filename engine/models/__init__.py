@@ -27,7 +27,9 @@ class _Models(Mapping[str, "type[MobilityModel]"]):
         return len(self._places)
 
 
-MODELS: Mapping[str, "type[MobilityModel]"] = _Models({"calliper": "engine.models.calliper:CaLLiPer"})
+MODELS: Mapping[str, "type[MobilityModel]"] = _Models(
+    {"calliper": "engine.models.calliper:CaLLiPer", "nextlocmoe": "engine.models.nextlocmoe:NextLocMoE"}
+)
 """Every model by its name on the command line."""
 
 

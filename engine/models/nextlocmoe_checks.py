@@ -1,0 +1,173 @@
+"""Failure detectors of NextLocMoE (specification §14): measured after training on the validation part, saved with the run."""
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import torch
+
+from engine.city.samples import Samples
+from engine.layers.experts import RoleMixture
+from engine.models.base import Warned
+from engine.probes import override, watch
+
+if TYPE_CHECKING:
+    from engine.models.nextlocmoe import NextLocMoE
+
+_MOST_SAMPLES = 1_000
+_DEAD = 0.01
+
+
+def check_routing_and_points(model: "NextLocMoE", samples: Samples) -> list[Warned]:
+    """Collapse, dead, redundant and undecided experts; drift, shrinkage and snap of points; a history without effect."""
+    validation = samples.of_part("valid")
+    validation = validation if len(validation) else samples.of_part("train")
+    if not len(validation):
+        return []
+    chosen = np.unique(np.linspace(0, len(validation) - 1, min(len(validation), _MOST_SAMPLES)).astype(np.int64))
+    histories = validation.histories(chosen)
+    sets = model.experts()
+    names = [probe for found in sets.values() for probe in (found.raw, found.routing)]
+    if names:
+        with watch(model, *names) as seen:
+            points = model.predict_points(histories)
+    else:
+        seen, points = {}, model.predict_points(histories)
+    warned = []
+    places = histories.places
+    assert histories.target is not None
+    truth = np.stack([places.x, places.y], axis=1)[histories.target]
+    error = float(np.hypot(*(points - truth).T).mean())
+    for found in sets.values():
+        raw, used = (seen[probe][-1].to_numpy() for probe in (found.raw, found.routing))
+        raw, used = (array.reshape(-1, array.shape[-1]) for array in (raw, used))
+        asked = raw.sum(1) > 0
+        raw, used = raw[asked], used[asked]
+        count, load = raw.shape[1], used.sum(0) / max(used.sum(), 1e-12)
+        undecided, even = _entropy(raw).mean(), _entropy(raw.mean(0))
+        most = float(np.log(count))
+        title = found.title.lower()
+        warned += [
+            Warned(
+                f"one expert takes all: {title}",
+                bool(load.max() > 0.9 or even < 0.3 * most),
+                float(load.max()),
+                0.9,
+                f"Largest share of the used weights of one expert ({found.names[int(load.argmax())]}); evenness of the mean weights is "
+                f"{even:.2f} of {most:.2f} nats.",
+            ),
+            Warned(
+                f"dead experts: {title}",
+                bool((load < _DEAD).mean() > 0.5),
+                float((load < _DEAD).mean()),
+                0.5,
+                f"Share of experts with less than {_DEAD:.0%} of the used weights.",
+            ),
+            Warned(
+                f"undecided router: {title}",
+                bool(undecided > 0.95 * most),
+                float(undecided),
+                0.95 * most,
+                "Mean entropy of the router's weights per visit, in nats; near the threshold it asks all experts alike.",
+            ),
+        ]
+    for key, found in sets.items():
+        if found.places:
+            continue
+        mixture = cast(RoleMixture, model.roles[f"layer_{key.removeprefix('roles_')}"])
+        products = mixture.experts.likeness().detach().cpu().numpy()
+        lengths = np.sqrt(np.maximum(np.diag(products), 1e-24))
+        cosine = products / np.outer(lengths, lengths)
+        mean_cosine = float(cosine[~np.eye(len(cosine), dtype=bool)].mean())
+        shift = _forced_shift(model, found.routing, len(found.names), validation, chosen)
+        warned += [
+            Warned(
+                f"experts alike: {found.title.lower()}",
+                mean_cosine > 0.95,
+                mean_cosine,
+                0.95,
+                "Mean cosine between the experts' changes of the shared feed-forward.",
+            ),
+            Warned(
+                f"experts without effect: {found.title.lower()}",
+                shift < 0.01 * error,
+                shift,
+                0.01 * error,
+                "How far the predicted point moves when one expert is forced on every visit, in metres, mean over experts.",
+            ),
+        ]
+    return warned + _check_points(model, points, truth, validation, chosen)
+
+
+def _check_points(model: "NextLocMoE", points: np.ndarray, truth: np.ndarray, samples: Samples, chosen: np.ndarray) -> list[Warned]:
+    histories = samples.histories(chosen)
+    places = histories.places
+    x, y, margin = places.x, places.y, 0.05
+    width, height = max(float(np.ptp(x)), 1.0), max(float(np.ptp(y)), 1.0)
+    outside = (
+        (points[:, 0] < x.min() - margin * width)
+        | (points[:, 0] > x.max() + margin * width)
+        | (points[:, 1] < y.min() - margin * height)
+        | (points[:, 1] > y.max() + margin * height)
+    ).mean()
+    unit = model.frame.unit
+    bias = float(np.hypot(*(points - truth).mean(0)) / unit)
+    spread = float(points.var(0).sum() / max(truth.var(0).sum(), 1e-9))
+    centred = points - np.asarray(model.frame.centre)
+    snap = float(np.quantile(model.view(places).retrieval.nearest(centred, 1)[1], 0.95))
+    found = [
+        Warned(
+            "points outside the city",
+            bool(outside > 0.01),
+            float(outside),
+            0.01,
+            "Share of predicted points more than a twentieth of the city's size outside the box of its places.",
+        ),
+        Warned("points off to one side", bias > 0.2, bias, 0.2, "Length of the mean residual, in city scales."),
+        Warned(
+            "points shrink to the centre",
+            spread < 0.3,
+            spread,
+            0.3,
+            "Variance of the predicted points over that of the places visited; small where the model answers the middle of the city.",
+        ),
+        Warned(
+            "points far from any place",
+            snap > unit,
+            snap,
+            unit,
+            "Distance from predicted point to the nearest place, 95th percentile, in metres, against one city scale.",
+        ),
+    ]
+    sequence = model.predict(histories).log_probability
+    with model.turned(transformer_reads_history=False):
+        without = model.predict(histories).log_probability
+    change = float(np.abs(np.exp(sequence) - np.exp(without)).sum(1).mean() / 2)
+    found.append(
+        Warned(
+            "history ignored",
+            change < 0.01,
+            change,
+            0.01,
+            "Share of probability that moves to other places when the transformer is not shown the long history.",
+        )
+    )
+    return found
+
+
+def _forced_shift(model: "NextLocMoE", probe: str, experts: int, samples: Samples, chosen: np.ndarray) -> float:
+    """Metres the predicted point moves, in the mean over experts and samples, when one role expert is forced everywhere."""
+    histories = samples.histories(chosen[:200])
+    before = model.predict_points(histories)
+    moved = []
+    for expert in range(experts):
+
+        def force(value: torch.Tensor, expert: int = expert) -> torch.Tensor:
+            return torch.zeros_like(value).index_fill(-1, torch.tensor([expert], device=value.device), 1.0)
+
+        with override(model, {probe: force}):
+            moved.append(np.hypot(*(model.predict_points(histories) - before).T).mean())
+    return float(np.mean(moved))
+
+
+def _entropy(weights: np.ndarray) -> np.ndarray:
+    return -(weights * np.log(np.maximum(weights, 1e-12))).sum(-1)

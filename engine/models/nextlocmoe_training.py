@@ -1,0 +1,184 @@
+"""The training of NextLocMoE: distance or likelihood of the next places, and what keeps routers both decided and balanced."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from engine.city.samples import Samples
+from engine.layers.routing import load_entropy, token_entropy
+from engine.models.base import Stage
+from engine.models.nextlocmoe_heads import Candidates
+from engine.probes import watch
+
+if TYPE_CHECKING:
+    from engine.models.nextlocmoe import NextLocMoE
+
+_MOST_VALIDATION = 2_000
+_DEAD = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class WindowBatch:
+    """Windows of one step.
+
+    Attributes:
+        samples: The windows' samples; the target is the visit after the window.
+        progress: Share of the training that lies behind, 0 to 1.
+        generator: Draws candidates.
+    """
+
+    samples: Samples
+    progress: float
+    generator: np.random.Generator
+
+
+def training_stage(model: "NextLocMoE", samples: Samples) -> Stage:
+    """Next-location training of all that is not frozen."""
+    training, validation = samples.of_part("train"), samples.of_part("valid")
+    config = model.config
+    stride = config.stride if config.dense_targets or config.stride > 1 else 1
+    windows = max(len(training) // stride, 1)
+    size = min(config.batch, max(windows, 1))
+    steps = max(windows // size, 1)
+
+    def batches(epoch: int, generator: np.random.Generator) -> Iterator[WindowBatch]:
+        first = int(generator.integers(min(stride, len(training))))
+        order = generator.permutation(np.arange(first, len(training), stride))
+        for step in range(steps):
+            chosen = order[step * size : (step + 1) * size]
+            yield WindowBatch(training[chosen], (epoch * steps + step) / (config.epochs * steps), generator)
+
+    def loss(batch: WindowBatch) -> Mapping[str, Tensor]:
+        return window_loss(model, batch)
+
+    return Stage(
+        name="Predict the next location",
+        parameters=trained_parameters(model),
+        batches=batches,
+        batches_per_epoch=steps,
+        loss=loss,
+        validate=lambda: validation_metrics(model, validation if len(validation) else training),
+        monitor="acc@10" if config.head == "regression" else "loss",
+        mode="max" if config.head == "regression" else "min",
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        clip_norm=config.clip_norm,
+        epochs=config.epochs,
+        warm_up_epochs=min(config.warm_up_epochs, config.epochs / 2),
+        decay=config.decay,
+        patience=config.patience,
+        # Balance is a property of a whole batch, so the parts of one are not the batch.
+        split=None,
+    )
+
+
+def trained_parameters(model: "NextLocMoE") -> list[nn.Parameter]:
+    """Everything but what is frozen of the backbone."""
+    freeze = model.config.freeze == "always" or (model.config.freeze == "auto" and model.backbone.is_pretrained)
+    if not freeze:
+        return list(model.parameters())
+    kept = {id(parameter) for parameter in model.backbone.model.parameters()}
+    kept -= {id(parameter) for parameter in model.backbone.gains()}
+    return [parameter for parameter in model.parameters() if id(parameter) not in kept]
+
+
+def window_loss(model: "NextLocMoE", batch: WindowBatch) -> dict[str, Tensor]:
+    """The loss of a step.
+
+    Returns:
+        total; place: distance in city scales (regression) or nats; entropy: of the routers, nats, mean over visits; balance: entropy
+        of the mean weights, nats. `total = place + warm-up * (lambda_entropy * entropy - lambda_balance * balance)`.
+    """
+    config, samples = model.config, batch.samples
+    reading = model.read(samples.histories())
+    asked, target_visit = current_targets(
+        reading.window.real[:, -config.current_visits :].cpu().numpy(), samples, config.dense_targets
+    )
+    sample, _ = asked
+    most = config.history_visits + config.current_visits
+    log = samples.log
+    within = Samples(log, np.maximum(samples.start, samples.target - most)[sample], target_visit)
+    target = log.location[target_visit].astype(np.int64)
+    question = model.question(reading.states[asked], within.histories())
+    candidates = Candidates.draw(question.view, target, config.candidates, batch.generator)
+    place = model.head.losses(question, target, candidates).mean()
+    terms = {"total": place, "place": place}
+    routed = [*reading.role_weights, *([reading.function_weights] if reading.function_weights is not None else [])]
+    if routed:
+        entropy = torch.stack([token_entropy(weights) for weights in routed]).mean()
+        balance = torch.stack([load_entropy(weights) for weights in routed]).mean()
+        unit = model.frame.unit if config.lambda_unit == "metre" else 1.0
+        warm = min(batch.progress / config.routing_warm_up, 1.0) if config.routing_warm_up else 1.0
+        total = place + warm / unit * (config.lambda_entropy * entropy - config.lambda_balance * balance)
+        terms = {"total": total, "place": place, "entropy": entropy, "balance": balance}
+    return terms
+
+
+def current_targets(real: np.ndarray, samples: Samples, dense: bool) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
+    """Which current visits are asked for the visit after them, and the positions of those visits in the log.
+
+    Args:
+        real: (sample, current) bool; column -1 is the latest visit.
+        samples: The windows.
+        dense: All real current visits; else the latest alone.
+
+    Returns:
+        ((question,) sample, (question,) column) and (question,) visit.
+    """
+    if not dense:
+        real = real & (np.arange(real.shape[1]) == real.shape[1] - 1)
+    sample, column = np.nonzero(real)
+    return (sample, column), samples.target[sample] - (real.shape[1] - 1 - column)
+
+
+@torch.no_grad()
+def validation_metrics(model: "NextLocMoE", samples: Samples, chunk: int = 256) -> dict[str, float]:
+    """Loss (nats), Acc@1/5/10, mean distance of the first answer in metres, and how the experts share the visits.
+
+    Of a large part every so many samples are asked.
+    """
+    chosen = np.unique(np.linspace(0, len(samples) - 1, min(len(samples), _MOST_VALIDATION)).astype(np.int64))
+    places = samples.log.places
+    sets = model.experts()
+    nats, ranks, metres = [], [], []
+    loads = {key: np.zeros(len(found.names)) for key, found in sets.items()}
+    with watch(model, *(found.routing for found in sets.values())) if sets else _nothing() as seen:
+        for begin in range(0, len(chosen), chunk):
+            histories = samples.histories(chosen[begin : begin + chunk])
+            assert histories.target is not None
+            scores = model.predict(histories).log_probability
+            truth = scores[np.arange(len(scores)), histories.target]
+            earlier = np.arange(scores.shape[1]) < histories.target[:, None]
+            ranks.append((scores > truth[:, None]).sum(1) + ((scores == truth[:, None]) & earlier).sum(1) + 1)
+            nats.append(-truth)
+            top = scores.argmax(1)
+            metres.append(np.hypot(places.x[top] - places.x[histories.target], places.y[top] - places.y[histories.target]))
+            for key, found in sets.items():
+                loads[key] += seen[found.routing].pop().to_numpy().sum((0, 1))
+    rank = np.concatenate(ranks)
+    found_metrics = {
+        "loss": float(np.concatenate(nats).mean()),
+        "acc@1": float((rank <= 1).mean()),
+        "acc@5": float((rank <= 5).mean()),
+        "acc@10": float((rank <= 10).mean()),
+        "distance_m": float(np.concatenate(metres).mean()),
+    }
+    for key, load in loads.items():
+        share = load / max(load.sum(), 1e-12)
+        found_metrics[f"largest load of {key}"] = float(share.max())
+        found_metrics[f"dead among {key}"] = float((share < _DEAD).sum())
+    return found_metrics
+
+
+class _nothing:
+    """A context that watches nothing."""
+
+    def __enter__(self) -> dict:
+        return {}
+
+    def __exit__(self, *error: object) -> None:
+        return None
