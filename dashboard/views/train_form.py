@@ -14,15 +14,19 @@ from engine.cli import command_for
 from engine.errors import MobiscopeError
 from engine.runs import RunRequest, submit
 
+BROKEN_OFF = {"FAILED": "failed", "LOST": "was interrupted", "CANCELLED": "was cancelled"}
+"""States a run ends in without a result, in words."""
+
 KIND_TITLES = {"published": "as published", "chronological": "by time, per person", "session": "by session, per person"}
 
 
 def shown_run(slug: str) -> str | None:
-    """The run whose card stands on top: the chosen one unless it is long done, and the one this tab started or came by link for."""
-    for run in cached.runs():
-        if run.id == session.run() and run.city == slug and (run.state != "DONE" or run.id == session.followed_run()):
+    """The run whose card stands on top: the chosen one unless it is long done, else the city's latest if it broke off by itself."""
+    here = [run for run in cached.runs() if run.city == slug]
+    for run in here:
+        if run.id == session.run() and (run.state != "DONE" or run.id == session.followed_run()):
             return run.id
-    return None
+    return here[0].id if here and here[0].state in ("FAILED", "LOST") else None
 
 
 def sentence(slug: str, run_id: str | None) -> str:
@@ -35,6 +39,8 @@ def sentence(slug: str, run_id: str | None) -> str:
             f"{wording.counted(len(running), 'job')} on {name} in progress. "
             "Close the tab if you like: the work goes on, and this link finds it again."
         )
+    if run_id is not None and (ended := next((run for run in runs if run.id == run_id and run.state in BROKEN_OFF), None)):
+        return f"The latest run on {name} {BROKEN_OFF[ended.state]}. Resume it, or start another one."
     done = [run for run in runs if run.state == "DONE"]
     if done and (line := cached.headline(done[0].id)):
         return f"{wording.counted(len(done), 'finished run')} on {name}; the latest: {line}"

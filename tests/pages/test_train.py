@@ -104,6 +104,9 @@ def test_a_crash_says_why_and_offers_to_resume(open_page, own_copy, trained_home
     assert_healthy(at)
     assert any("became NaN at step 12" in item.value for item in at.error)
     assert button(at, "Resume")
+    without_link = open_page("train")
+    assert any("became NaN at step 12" in item.value for item in without_link.error), "nobody need remember the link to learn of it"
+    assert "The latest run on Aldhaven failed." in words(without_link)
 
 
 def fail(run_id: str, message: str) -> None:
