@@ -18,8 +18,11 @@ from engine.errors import ConfigError, settings_sentence
 from engine.probes import Probe, probes
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from engine.city.cell_samples import CellSamples
     from engine.city.cell_splits import CellSplit
+    from engine.city.flow_scale import FlowScale
     from engine.encoders.cell_features import CellInputs
 
 Task = Literal["next_location", "grid_flow"]
@@ -286,7 +289,7 @@ class PointAnswer:
     """Where a model that answers with a point on the map says the next visit will be, before it is snapped to a place.
 
     Attributes:
-        x, y: (sample,) float64 metres in the city's CRS: the predicted point; of a mixture its mean.
+        x, y: (sample,) float64 metres in the city's CRS: the predicted point; of a mixture the centre of its heaviest guess.
         component_x, component_y: (sample, component) centres of the guesses it consists of; (sample, 0) where there is one point only.
         component_weight: (sample, component), rows sum to one.
         component_spread_m: (sample, component) standard deviation of each guess, metres.
@@ -414,6 +417,21 @@ class NextLocationModel(MobilityModel):
         """The embeddings the model declares, by name; those of locations are in the order of `places`."""
         return {}
 
+    def transfer(self, data: Data) -> Self:
+        """The same weights on another city, with the statistics of that city's training part; nothing is trained there.
+
+        Raises:
+            ConfigError: If the weights hold something of the city they were trained on, such as a vector per place or person.
+        """
+        raise ConfigError(
+            f"{self.title} has learned its own city's places or people; its weights cannot be used on another one. Train it there."
+        )
+
+    @property
+    def can_transfer(self) -> bool:
+        """Whether `transfer` may be asked."""
+        return type(self).transfer is not NextLocationModel.transfer
+
     def points(self, histories: Histories) -> PointAnswer | None:
         """The points behind `predict`, for the map; None if the model scores places without one."""
         return None
@@ -445,4 +463,13 @@ class GridModel(MobilityModel):
 
     def embeddings(self, inputs: "CellInputs", cells: "CellSamples") -> dict[str, Embedding]:
         """The embeddings the model declares, by name; those of cells are in the order of `cells`."""
+        return {}
+
+    @property
+    def scale(self) -> "FlowScale | None":
+        """The standardisation and bins of the model, so that it is judged in its own bins; None takes ten equal ones."""
+        return None
+
+    def summaries(self, data: Data) -> "dict[str, pd.DataFrame]":
+        """Small tables about the trained model that are kept with its run, by table name."""
         return {}
