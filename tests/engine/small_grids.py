@@ -60,3 +60,48 @@ def islands(count: int = 4) -> gpd.GeoDataFrame:
     squares = [shapely.box(west + 1500 * step, south, west + 1500 * step + 500, south + 500) for step in range(count)]
     zones = gpd.GeoDataFrame({"cell_id": [f"island-{step}" for step in range(count)]}, geometry=squares, crs=UTM)
     return zones.to_crs(4326).astype({"cell_id": "str"})
+
+
+def modality_of(name: str, features, owner=None, present=None, text=None, counts: int = 0, trend=None, cells: int | None = None):
+    """A modality with these rows, without any encoder; by default one row per cell and no text."""
+    from engine.encoders.cell_features import Modality
+
+    features = np.asarray(features, np.float32)
+    count = len(features) if cells is None else cells
+    text = np.zeros((count, 0), np.float32) if text is None else np.asarray(text, np.float32)
+    owner = np.arange(count) if owner is None else np.asarray(owner)
+    here = np.zeros(count, bool)
+    here[owner] = True
+    present = here if present is None else np.asarray(present)
+    return Modality(
+        name=name,
+        features=features,
+        owner=owner.astype(np.int64),
+        present=present,
+        components=tuple(f"{name} {column}" for column in range(features.shape[1])),
+        captions=("",) * count,
+        text=text,
+        text_present=np.full(count, bool(text.shape[1])),
+        trend=trend,
+        source="handmade",
+        counts=counts,
+    )
+
+
+def inputs_of(city: City, **features):
+    """Handmade inputs: modality name to (cell, column) features, or to a `Modality`."""
+    from engine.encoders.cell_features import CellInputs
+
+    made = {name: rows if hasattr(rows, "owner") else modality_of(name, rows) for name, rows in features.items()}
+    return CellInputs(city.table("cells")["cell_id"].to_numpy(object).astype(str), made, "handmade")
+
+
+def telling_inputs(city: City, seed: int = 0):
+    """POI counts and pictures that tell the level of each cell's outflow, with noise."""
+    from engine.city.cell_flows import hourly_outflow
+
+    generator = np.random.default_rng(seed)
+    level = np.log1p(hourly_outflow(city).sum(axis=1))
+    counts = generator.poisson(np.exp(level[:, None] - np.array([2.0, 3.0, 4.0]))).astype(np.float32)
+    seen = level[:, None] * np.array([1.0, -0.5]) + generator.normal(0, 0.3, (len(level), 2))
+    return inputs_of(city, satellite=seen, poi=modality_of("poi", counts, counts=3))

@@ -1,0 +1,128 @@
+"""What baselines of grid mobility share: fitting on training cells in z, tuning on validation cells, and an interval from them.
+
+A baseline is a function from (inputs, cells) to z, the standardised log flow. Each chooses its few settings by the squared error in
+z on the validation cells, and never looks at test cells. The 80 % interval spans the middle of the validation errors (split-conformal).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from engine.city.cell_samples import CellSamples
+from engine.city.flow_scale import FlowScale
+from engine.errors import ConfigError
+from engine.models.base import CurvePrediction
+from engine.models.baselines.curve_features import FeatureTable
+
+if TYPE_CHECKING:
+    from engine.encoders.cell_features import CellInputs
+
+COVERAGE = 0.8
+Curves = Callable[["CellInputs", CellSamples], np.ndarray]
+"""(inputs, cells) to z, (cell, 24)."""
+
+Setting = TypeVar("Setting")
+
+
+@dataclass(frozen=True, eq=False)
+class CurveBaseline:
+    """A fitted baseline.
+
+    Attributes:
+        name: Key in `CURVE_BASELINES`.
+        title: Name on screen.
+        scale: Fitted on training cells.
+        curves: Gives z.
+        margin: What is added to z for the lower and the upper bound of the 80 % interval; None without validation cells.
+        chosen: Settings found on the validation cells, for the screen.
+    """
+
+    name: str
+    title: str
+    scale: FlowScale
+    curves: Curves
+    margin: tuple[float, float] | None = None
+    chosen: dict[str, Any] = field(default_factory=dict)
+
+    def predict_curves(self, inputs: "CellInputs", cells: CellSamples) -> CurvePrediction:
+        """Curves of all cells; `cells.outflow` is not looked at."""
+        z = self.curves(inputs, cells)
+        low, high = (
+            (None, None) if self.margin is None else (self.scale.from_z(z + side).astype(np.float32) for side in self.margin)
+        )
+        return CurvePrediction(self.scale.from_z(z).astype(np.float32), low, high)
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """What a baseline is fitted on.
+
+    Attributes:
+        inputs, cells: All cells; only the training rows of `z` may be learnt from.
+        features: Columns of the inputs.
+        scale: Of the training flows.
+        z: (cell, 24) observed; NaN where unknown.
+        train, valid: Positions of cells whose 24 hours are all known.
+        seed: Draws of the baselines that draw.
+    """
+
+    inputs: "CellInputs"
+    cells: CellSamples
+    features: FeatureTable
+    scale: FlowScale
+    z: np.ndarray
+    train: np.ndarray
+    valid: np.ndarray
+    seed: int
+
+    @classmethod
+    def of(cls, inputs: "CellInputs", cells: CellSamples, seed: int) -> "Fit":
+        """Fits the scale and the columns.
+
+        Raises:
+            ConfigError: If inputs and cells differ or too few training cells have a whole curve.
+        """
+        if not np.array_equal(inputs.cell_ids, cells.cell_ids):
+            raise ConfigError("The encoded inputs are of other cells than the samples. Encode the cells of this city again.")
+        whole = np.isfinite(cells.outflow).all(axis=1)
+        train, valid = (np.flatnonzero(cells.mask(part) & whole) for part in ("train", "valid"))
+        if len(train) < 3:
+            raise ConfigError(
+                f"Only {len(train)} training cells have a whole curve; baselines need at least 3. Choose another split."
+            )
+        scale = FlowScale.fit(cells.outflow[cells.mask("train")])
+        return cls(inputs, cells, FeatureTable.fit(inputs, cells), scale, scale.to_z(cells.outflow), train, valid, seed)
+
+    @property
+    def table(self) -> np.ndarray:
+        """(cell, column) all cells."""
+        return self.features.table(self.inputs)
+
+    def error(self, z: np.ndarray) -> float:
+        """Mean squared error in z of all cells' answers on the validation cells."""
+        return float(((z[self.valid] - self.z[self.valid]) ** 2).mean())
+
+    def tuned(self, settings: Iterable[Setting], default: Setting, fit: Callable[[Setting], Curves]) -> tuple[Curves, Setting]:
+        """The curves fitted with the setting that is best on the validation cells; the first among equals."""
+        if not len(self.valid):
+            return fit(default), default
+        best: tuple[float, Curves, Setting] | None = None
+        for setting in settings:
+            curves = fit(setting)
+            error = self.error(curves(self.inputs, self.cells))
+            if best is None or error < best[0] - 1e-12:
+                best = (error, curves, setting)
+        if best is None:
+            raise ConfigError("A baseline has no settings to choose from.")
+        return best[1], best[2]
+
+    def finished(self, name: str, title: str, curves: Curves, **chosen: Any) -> CurveBaseline:
+        """The baseline with its interval."""
+        margin = None
+        if len(self.valid):
+            residual = (self.z - curves(self.inputs, self.cells))[self.valid]
+            low, high = np.quantile(residual, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
+            margin = (min(float(low), 0.0), max(float(high), 0.0))
+        return CurveBaseline(name, title, self.scale, curves, margin, chosen)

@@ -1,0 +1,264 @@
+"""Baselines of grid mobility: what each answers, worked by hand where it can be, and what none of them may look at."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.city.cell_samples import build_cell_samples
+from engine.city.cell_splits import CellSplit
+from engine.city.flow_scale import FlowScale
+from engine.errors import ConfigError
+from engine.models.baselines import curves_learnt, curves_networks
+from engine.models.baselines.curve_base import Fit
+from engine.models.baselines.curve_features import COMPRESSED, FeatureTable
+from engine.models.baselines.curves import CURVE_BASELINES, FROM_POSITIONS, fit_curve_baselines
+from engine.models.baselines.curves_near import _by_distance, _equal, _nearest, _Positions
+from tests.engine.small_grids import grid_city, inputs_of, modality_of, telling_inputs
+
+RANDOM = CellSplit(kind="random_cells")
+WITH_GRAPH = "graph_convolution"
+NETWORKS = ("convolution", "lstm", "transformer", WITH_GRAPH)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small():
+    """Few trees and epochs: what is tested here does not need more."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(curves_learnt, "TREES", 12)
+        patch.setattr(curves_learnt, "ROUNDS", (20, 40))
+        patch.setattr(curves_networks, "EPOCHS", 30)
+        patch.setattr(curves_networks, "PATIENCE", 30)
+        patch.setattr(curves_networks, "WITHOUT_VALIDATION", 5)
+        yield
+
+
+@pytest.fixture(scope="module")
+def city():
+    return grid_city(8, 10)
+
+
+@pytest.fixture(scope="module")
+def cells(city):
+    return build_cell_samples(city, RANDOM)
+
+
+@pytest.fixture(scope="module")
+def inputs(city):
+    return telling_inputs(city)
+
+
+@pytest.fixture(scope="module")
+def fitted(inputs, cells):
+    return {baseline.name: baseline for baseline in fit_curve_baselines(inputs, cells, seed=1)}
+
+
+def z_error(baseline, inputs, cells):
+    """Mean squared error in z on the test cells."""
+    test, scale = cells.mask("test"), baseline.scale
+    flow = baseline.predict_curves(inputs, cells).flow
+    return ((scale.to_z(flow[test]) - scale.to_z(cells.outflow[test])) ** 2).mean()
+
+
+@pytest.mark.parametrize("name", CURVE_BASELINES)
+def test_every_baseline_answers_curves_with_an_interval(name, fitted, inputs, cells):
+    """(cell, 24) finite trips, none negative, within their own interval."""
+    answer = fitted[name].predict_curves(inputs, cells)
+    assert fitted[name].name == name and answer.flow.shape == (80, 24)
+    assert np.isfinite(answer.flow).all() and (answer.flow >= 0).all()
+    assert (answer.low <= answer.flow).all() and (answer.flow <= answer.high).all()
+
+
+@pytest.mark.parametrize("name", [name for name in CURVE_BASELINES if name != "hourly_mean"])
+def test_every_baseline_finds_what_the_features_or_positions_tell(name, fitted, inputs, cells):
+    """The level rises to the east and shows in the counts: each is at least twice as good as the mean curve."""
+    assert z_error(fitted[name], inputs, cells) < 0.5 * z_error(fitted["hourly_mean"], inputs, cells)
+
+
+def test_no_baseline_looks_at_what_it_is_judged_on(fitted, inputs, cells):
+    """Test flows a thousand times larger change no answer by one bit: neither when fitted nor when asked."""
+    flows = cells.outflow.copy()
+    flows[cells.mask("test")] *= 1000
+    blind = replace(cells, outflow=flows)
+    for baseline in fit_curve_baselines(inputs, blind, seed=1):
+        assert np.array_equal(
+            baseline.predict_curves(inputs, blind).flow, fitted[baseline.name].predict_curves(inputs, cells).flow
+        ), baseline.name
+
+
+def test_answers_do_not_come_from_the_flows_of_the_cells_asked(fitted, inputs, cells):
+    """Asked again with every flow unknown, each answers the same."""
+    unknown = replace(cells, outflow=np.full_like(cells.outflow, np.nan))
+    for name, baseline in fitted.items():
+        same = np.array_equal(baseline.predict_curves(inputs, unknown).flow, baseline.predict_curves(inputs, cells).flow)
+        assert same, name
+
+
+def test_the_seed_draws_forests_and_networks(fitted, inputs, cells):
+    """Another seed gives another forest and another network, and the same ridge."""
+    other = {b.name: b for b in fit_curve_baselines(inputs, cells, seed=2, names=["extra_trees", "graph_convolution", "ridge"])}
+    differs = {
+        name: not np.array_equal(other[name].predict_curves(inputs, cells).flow, fitted[name].predict_curves(inputs, cells).flow)
+        for name in other
+    }
+    assert differs == {"extra_trees": True, "graph_convolution": True, "ridge": False}
+
+
+def test_the_hourly_mean_is_the_mean_of_the_training_logs(fitted, inputs, cells):
+    """exp of the mean ln(1 + trips) of training cells, minus one; the same for all."""
+    flow = fitted["hourly_mean"].predict_curves(inputs, cells).flow
+    assert flow == pytest.approx(np.tile(np.expm1(np.log1p(cells.outflow[cells.mask("train")]).mean(axis=0)), (80, 1)), rel=1e-4)
+
+
+def test_weights_of_neighbours_by_hand():
+    """Distances 1, 2 and 4: the two nearest count a half each; by inverse squares the weights are 16, 4 and 1 of 21."""
+    distance = np.array([[1.0, 2, 4]])
+    assert _equal(2)(distance).tolist() == [[0.5, 0.5, 0]]
+    assert _by_distance(2.0)(distance) == pytest.approx(np.array([[16, 4, 1]]) / 21)
+    assert _by_distance(2.0)(np.array([[0.0, 5]])) == pytest.approx(np.array([[1.0, 0]]))
+
+
+def test_one_nearest_cell_is_copied_and_never_itself():
+    """In a row of cells with k = 1 a test cell gets the curve of a neighbour, and a training cell not its own."""
+    row = grid_city(1, 12)
+    cells = build_cell_samples(row, RANDOM)
+    fit = Fit.of(telling_inputs(row), cells, 0)
+    answer = _nearest(fit, _Positions(), _equal(1))(fit.inputs, cells)
+    train = set(np.flatnonzero(cells.mask("train")))
+    for cell in range(12):
+        nearest = min(train - {cell}, key=lambda other: (round(abs(cells.x[other] - cells.x[cell])), other))
+        assert answer[cell] == pytest.approx(fit.z[nearest])
+
+
+def test_the_graph_convolution_reaches_two_steps_and_no_further(fitted, inputs, cells):
+    """Another picture of one cell changes the curves of cells up to two rook steps away and not one bit beyond."""
+    middle = 4 * 10 + 5
+    changed = inputs.modalities["satellite"].features.copy()
+    changed[middle] += 2
+    edited = replace(
+        inputs, modalities={**inputs.modalities, "satellite": replace(inputs.modalities["satellite"], features=changed)}
+    )
+    moved = (fitted[WITH_GRAPH].predict_curves(edited, cells).flow != fitted[WITH_GRAPH].predict_curves(inputs, cells).flow).any(
+        axis=1
+    )
+    row, col = np.divmod(np.arange(80), 10)
+    steps = np.abs(row - 4) + np.abs(col - 5)
+    assert moved[steps <= 2].all() and not moved[steps > 2].any()
+
+
+@pytest.mark.parametrize("name", [name for name in CURVE_BASELINES if name not in (*FROM_POSITIONS, "hourly_mean", WITH_GRAPH)])
+def test_others_know_a_cell_by_what_is_in_it(name, fitted, inputs, cells):
+    """Another picture of one cell changes no other cell, and moving the cells on the map changes nothing."""
+    changed = inputs.modalities["satellite"].features.copy()
+    changed[3] += 3
+    edited = replace(
+        inputs, modalities={**inputs.modalities, "satellite": replace(inputs.modalities["satellite"], features=changed)}
+    )
+    before = fitted[name].predict_curves(inputs, cells).flow
+    moved = fitted[name].predict_curves(edited, replace(cells, x=cells.x[::-1], y=cells.y[::-1])).flow
+    assert np.allclose(np.delete(moved, 3, axis=0), np.delete(before, 3, axis=0), rtol=1e-5)
+    assert not np.allclose(moved[3], before[3], rtol=1e-5)
+
+
+def test_without_validation_cells_defaults_are_taken_and_no_interval_is_claimed(city, inputs):
+    """Folds without validation: every baseline fits and gives no interval."""
+    cells = build_cell_samples(city, CellSplit(kind="random_cells", folds=4, fold=1, valid_share=0))
+    for baseline in fit_curve_baselines(inputs, cells):
+        answer = baseline.predict_curves(inputs, cells)
+        assert answer.low is None and answer.high is None and np.isfinite(answer.flow).all(), baseline.name
+
+
+def test_cells_with_an_unknown_hour_are_not_learnt_from(inputs, cells):
+    """One hour unknown in a training cell: the fit leaves that cell out and still answers it."""
+    flows = cells.outflow.copy()
+    first = int(np.flatnonzero(cells.mask("train"))[0])
+    flows[first, 5] = np.nan
+    fit = Fit.of(inputs, replace(cells, outflow=flows), 0)
+    assert first not in fit.train and len(fit.train) == cells.mask("train").sum() - 1
+    baseline = fit_curve_baselines(inputs, replace(cells, outflow=flows), names=["ridge"])[0]
+    assert np.isfinite(baseline.predict_curves(inputs, cells).flow).all()
+
+
+def test_all_flows_equal_give_that_flow(city):
+    """Every cell has 7 trips in every hour: every baseline but the networks answers 7 exactly."""
+    level = grid_city(8, 10, outflow=np.full((80, 24), 7.0))
+    cells = build_cell_samples(level, RANDOM)
+    rows = np.random.default_rng(0).normal(size=(80, 3))
+    inputs = inputs_of(level, satellite=rows)
+    exact = [name for name in CURVE_BASELINES if name not in NETWORKS]
+    for baseline in fit_curve_baselines(inputs, cells, names=exact):
+        assert baseline.predict_curves(inputs, cells).flow == pytest.approx(7, rel=1e-3), baseline.name
+
+
+# ---- the table of columns -------------------------------------------------------------------------------------------------------
+
+
+def test_columns_are_standardised_on_training_cells_and_constant_ones_vanish(city, cells):
+    """Training rows have mean 0 and spread 1; a column that is the same everywhere is 0; counts are taken as logs."""
+    rows = np.column_stack([np.arange(80.0), np.full(80, 0.25), np.random.default_rng(0).poisson(3, 80)])
+    table = FeatureTable.fit(inputs := inputs_of(city, poi=modality_of("poi", rows, counts=1)), cells).table(inputs)
+    train = table[cells.mask("train")]
+    assert train[:, [0, 2]].mean(axis=0) == pytest.approx(0, abs=1e-6) and train[:, [0, 2]].std(axis=0) == pytest.approx(
+        1, abs=1e-6
+    )
+    assert (table[:, 1] == 0).all()
+    logs = np.log1p(np.arange(80.0))
+    assert np.corrcoef(table[:, 0], logs)[0, 1] == pytest.approx(1)
+
+
+def test_a_missing_modality_is_told_and_not_taken_for_a_value(city, cells):
+    """Cells without pictures have the training mean, 0, and a column that says so; their stored rows do not matter."""
+    rows, present = np.random.default_rng(0).normal(5, 1, (80, 2)), np.arange(80) % 4 > 0
+    tables = []
+    for filler in (0.0, 1e6):
+        filled = np.where(present[:, None], rows, filler)
+        inputs = inputs_of(city, satellite=modality_of("satellite", filled, present=present))
+        tables.append(FeatureTable.fit(inputs, cells).table(inputs))
+    assert np.array_equal(*tables)
+    assert (tables[0][~present, :2] == 0).all() and np.array_equal(tables[0][:, 2], present)
+
+
+def test_photographs_count_whatever_their_order(city, cells):
+    """A set of photographs per cell becomes mean, spread and number; the order within a cell does not matter."""
+    generator = np.random.default_rng(0)
+    owner = np.sort(generator.integers(0, 80, 200))
+    rows = generator.normal(size=(200, 3))
+    order = np.lexsort((generator.random(200), owner))
+    given = inputs_of(city, street_view=modality_of("street_view", rows, owner, cells=80))
+    mixed = inputs_of(city, street_view=modality_of("street_view", rows[order], owner, cells=80))
+    columns = FeatureTable.fit(given, cells)
+    assert columns.table(given) == pytest.approx(columns.table(mixed), abs=1e-5)
+    assert columns.table(given).shape == (80, 3 + 3 + 1 + (len(set(owner)) < 80))
+
+
+def test_wide_blocks_are_compressed_and_descriptions_count(city, cells):
+    """Text vectors of 100 components become 16 of unit spread; the features beside them stay."""
+    generator = np.random.default_rng(0)
+    modality = modality_of("poi", generator.poisson(3, (80, 2)), text=generator.normal(size=(80, 100)), counts=2)
+    inputs = inputs_of(city, poi=modality)
+    table = FeatureTable.fit(inputs, cells).table(inputs)
+    assert table.shape == (80, 2 + COMPRESSED)
+    assert table[cells.mask("train"), 2:].std(axis=0) == pytest.approx(1, abs=0.05)
+
+
+def test_nothing_to_tell_cells_apart_is_refused(city, cells):
+    """Constant features or none at all: refused with what to bring."""
+    with pytest.raises(ConfigError, match="differs between them"):
+        fit_curve_baselines(inputs_of(city, satellite=np.ones((80, 3))), cells)
+    with pytest.raises(ConfigError, match="differs between them"):
+        fit_curve_baselines(inputs_of(city), cells)
+
+
+def test_other_cells_unknown_names_and_other_encoders_are_refused(city, cells, inputs, fitted):
+    """Inputs of another city, a baseline that does not exist, features of another length."""
+    with pytest.raises(ConfigError, match="other cells"):
+        fit_curve_baselines(telling_inputs(grid_city(4, 6)), cells)
+    with pytest.raises(ConfigError, match="no baseline 'crystal_ball'"):
+        fit_curve_baselines(inputs, cells, names=["crystal_ball"])
+    with pytest.raises(ConfigError, match="has 5 components, in training it had 2"):
+        fitted["ridge"].predict_curves(inputs_of(city, satellite=np.ones((80, 5)), poi=inputs.modalities["poi"]), cells)
+
+
+def test_the_scale_is_that_of_the_training_cells(fitted, cells):
+    """Every baseline shares the scale of the evaluation."""
+    assert all(baseline.scale == FlowScale.fit(cells.outflow[cells.mask("train")]) for baseline in fitted.values())
