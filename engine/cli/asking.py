@@ -32,17 +32,25 @@ def evaluate(
 
 def predict(
     run: RunId,
-    user: Annotated[str, typer.Option(help="Id of a person with samples in the test part.")],
+    user: Annotated[str, typer.Option(help="Id of a person with samples in the test part.")] = "",
+    cell: Annotated[str, typer.Option(help="Id of a cell, for a model of cells; its curve is printed.")] = "",
     step: Annotated[
         int | None, typer.Option("--step", help="Which of the person's test samples, from 0; default the last.")
     ] = None,
     top: Annotated[int, typer.Option(min=1, max=100, help="How many places to list.")] = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a trained run where a person goes next."""
+    """Ask a trained run where a person goes next, or how many trips leave a cell at each hour."""
+    from engine.models import task_of
     from engine.runs import Run
 
-    answer = _predict(Run.open(run).load(), user, step, top)
+    opened = Run.open(run)
+    if task_of(opened.request.model) == "grid_flow":
+        _print_curve(opened, cell, as_json)
+        return
+    if not user:
+        raise MobiscopeError("Name a person with --user; this run predicts where a person goes next.")
+    answer = _predict(opened.load(), user, step, top)
     if as_json:
         print_json(answer)
         return
@@ -65,8 +73,6 @@ def _predict(loaded: Any, user: str, step: int | None, top: int) -> dict[str, An
     from engine.evaluation.ranking import answer
 
     samples = loaded.data.samples
-    if samples is None:
-        raise MobiscopeError("This model does not predict next locations; look at its run on the Grid mobility page.")
     samples = samples.of_part("test")
     log = samples.log
     mine = samples[log.users[log.user[samples.target]] == user]
@@ -107,6 +113,51 @@ def _predict(loaded: Any, user: str, step: int | None, top: int) -> dict[str, An
     }
 
 
+def _print_curve(run: Any, cell: str, as_json: bool) -> None:
+    if not cell:
+        raise MobiscopeError("Name a cell with --cell; this run predicts how many trips leave each cell.")
+    answer = _predict_curve(run.load(), cell)
+    if as_json:
+        print_json(answer)
+        return
+    out.print(escape(f"{cell}, {answer['part']} part, trips per hour on an average day ({answer['day_type']}), local time"))
+    table = Table("hour", "predicted", "80 % interval", "observed")
+    for hour in answer["hours"]:
+        interval = f"{hour['low']:,.0f} to {hour['high']:,.0f}" if hour["low"] is not None else "–"
+        observed = f"{hour['observed']:,.1f}" if hour["observed"] is not None else "–"
+        table.add_row(f"{hour['hour']:02d}", f"{hour['predicted']:,.1f}", interval, observed)
+    out.print(table)
+
+
+def _predict_curve(loaded: Any, cell: str) -> dict[str, Any]:
+    import numpy as np
+
+    from engine.city.splits import PARTS
+
+    cells = loaded.data.cells
+    found = np.flatnonzero(cells.cell_ids == cell)
+    if not len(found):
+        some = ", ".join(cells.cell_ids[cells.mask("test")][:5])
+        raise MobiscopeError(f"There is no cell {cell!r} in this city. Cells of the test part are, for example, {some}.")
+    row, prediction = int(found[0]), loaded.model.predict_curves(loaded.data.inputs, cells)
+
+    def value(array: Any, hour: int) -> float | None:
+        return None if array is None or not np.isfinite(array[row, hour]) else float(array[row, hour])
+
+    hours = [
+        {
+            "hour": hour,
+            "predicted": float(prediction.flow[row, hour]),
+            "low": value(prediction.low, hour),
+            "high": value(prediction.high, hour),
+            "observed": value(cells.outflow, hour),
+        }
+        for hour in range(24)
+    ]
+    part = PARTS[cells.part[row]] if cells.part[row] >= 0 else "input only"
+    return {"cell": cell, "part": part, "day_type": cells.day_type, "hours": hours}
+
+
 def whatif(
     scenario: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A scenario saved on the What-if page.")],
     run: Annotated[str, typer.Option("--run", metavar="RUN", help="The run that is asked.")],
@@ -120,6 +171,8 @@ def whatif(
 
     asked = Scenario.from_json(scenario.read_bytes())
     loaded: Any = Run.open(run).load()
+    if loaded.data.samples is None:
+        raise MobiscopeError(f"Run `{run}` predicts curves of cells; this scenario asks where a person goes next.")
     comparison = replay(loaded.model, loaded.data.samples, loaded.data.city, asked)
     shown = comparison.candidates.head(top)
     if as_json:
@@ -145,26 +198,36 @@ def _sliced(run: Any, slice_name: str) -> Any:
     return metrics[metrics["slice"] == slice_name]
 
 
+_SHOWN = ("acc@1", "acc@5", "acc@10", "mrr", "ndcg@10", "distance_median_m")
+_SHOWN_CURVES = ("r2", "r2_flow", "mae", "wape", "oa", "oa_near", "shape", "coverage")
+
+
 def print_metrics(run: Any, slice_name: str) -> None:
     """The metrics of a run and its baselines as one table per group of a slice."""
-    from engine.evaluation.metrics import METRICS
+    from engine.evaluation.flow_metrics import FLOW_METRICS
+    from engine.evaluation.metrics import METRICS, Metric
 
     metrics = _sliced(run, slice_name)
-    shown = [name for name in ("acc@1", "acc@5", "acc@10", "mrr", "ndcg@10", "distance_median_m") if name in set(metrics["metric"])]
+    known: dict[str, Metric] = {**METRICS, **FLOW_METRICS}
+    measured = set(metrics["metric"])
+    shown = [name for name in (_SHOWN if "acc@1" in measured else _SHOWN_CURVES) if name in measured]
     for group, rows in metrics.groupby("group", sort=False):
         count = int(rows["n"].max())
         if not count:
             continue
-        heads = [METRICS[name].title + (" %" if METRICS[name].unit == "share" else " m") for name in shown]
+        heads = [f"{known[name].title} {_UNITS.get(known[name].unit, known[name].unit)}".strip() for name in shown]
         table = Table("predictor", *heads, title=escape(f"{slice_name}: {group}, n = {count:,}"))
         for _, own in rows.groupby("predictor", sort=False):
             found = own.set_index("metric")
-            table.add_row(escape(str(own["title"].iloc[0])), *(_estimate(found.loc[name], METRICS[name].unit) for name in shown))
+            table.add_row(escape(str(own["title"].iloc[0])), *(_estimate(found.loc[name], known[name].unit) for name in shown))
         out.print(table)
 
 
+_UNITS = {"share": "%", "trips": ""}
+
+
 def _estimate(row: Any, unit: str) -> str:
-    factor, digits = (100, 1) if unit == "share" else (1, 0)
+    factor, digits = {"share": (100, 1), "": (1, 3), "z": (1, 3), "trips": (1, 1), "hours": (1, 2)}.get(unit, (1, 0))
     value, low, high = (factor * float(row[key]) for key in ("value", "low", "high"))
     if not math.isfinite(value):
         return "–"

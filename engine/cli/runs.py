@@ -19,15 +19,15 @@ def command_for(request: Any) -> str:
     Args:
         request: A `RunRequest`. Settings that are the preset's own are left out.
     """
-    from engine.city.splits import Split
     from engine.runs.building import model_class
+    from engine.runs.request import plain_split
 
     preset = model_class(request.model).Config.preset(request.preset).model_dump(mode="json")
     words = ["mobiscope", "train", request.model, "--city", request.city, "--preset", request.preset]
     for field, value in request.config.items():
         if field not in preset or value != preset[field]:
             words += ["--set", f"{field}={word(value)}"]
-    plain = Split().model_dump(mode="json")
+    plain = plain_split(request.model).model_dump(mode="json")
     for field, value in request.split.model_dump(mode="json").items():
         if value != plain[field]:
             words += ["--split", f"{field}={word(value)}"]
@@ -52,13 +52,10 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Start training in the background and print the run's id; `--wait` follows it."""
-    from engine.city.splits import Split
     from engine.runs import Run, RunRequest, submit
 
     fields = {"model": model, "city": city, "preset": preset, "seed": seed, "name": name, "device": device}
-    request = RunRequest.model_validate(
-        fields | {"config": values(settings, "--set"), "split": Split.model_validate(values(split, "--split"))}
-    )
+    request = RunRequest.model_validate(fields | {"config": values(settings, "--set"), "split": values(split, "--split")})
     run_id = submit(request)
     if not wait:
         print_json({"run": run_id, **status_json(run_id)}) if as_json else out.print(run_id)
@@ -83,12 +80,21 @@ def runs(context: typer.Context, as_json: AsJson = False) -> None:
     if as_json:
         print_json([run.model_dump(mode="json") for run in found])
         return
-    table = Table(Column("run", no_wrap=True), "name", "model", "city", "preset", "state", "Acc@1", Column("started", no_wrap=True))
+    table = Table(
+        Column("run", no_wrap=True), "name", "model", "city", "preset", "state", "result", Column("started", no_wrap=True)
+    )
     for run in found:
-        accuracy = f"{run.headline['acc@1']:.1%}" if "acc@1" in run.headline else "–"
+        result = _result(run.headline)
         began = f"{run.created_at:%Y-%m-%d %H:%M}"
-        table.add_row(*map(escape, (run.id, run.name, run.model, run.city_name, run.preset, run.state, accuracy, began)))
+        table.add_row(*map(escape, (run.id, run.name, run.model, run.city_name, run.preset, run.state, result, began)))
     out.print(table if found else "No runs yet. Start one with `mobiscope train`.")
+
+
+def _result(headline: dict[str, float]) -> str:
+    """The one figure by which runs of a task are compared."""
+    if "acc@1" in headline:
+        return f"Acc@1 {headline['acc@1']:.1%}"
+    return f"R² {headline['r2']:.3f}" if "r2" in headline else "–"
 
 
 def show(run: RunId, as_json: AsJson = False) -> None:

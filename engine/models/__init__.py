@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from engine.errors import ConfigError
 
 if TYPE_CHECKING:
-    from engine.models.base import MobilityModel
+    from engine.models.base import MobilityModel, Task
 
 
 class _Models(Mapping[str, "type[MobilityModel]"]):
@@ -28,9 +28,20 @@ class _Models(Mapping[str, "type[MobilityModel]"]):
 
 
 MODELS: Mapping[str, "type[MobilityModel]"] = _Models(
-    {"calliper": "engine.models.calliper:CaLLiPer", "nextlocmoe": "engine.models.nextlocmoe:NextLocMoE"}
+    {
+        "calliper": "engine.models.calliper:CaLLiPer",
+        "lmemr": "engine.models.lmemr:LMEMR",
+        "nextlocmoe": "engine.models.nextlocmoe:NextLocMoE",
+    }
 )
 """Every model by its name on the command line."""
+
+_GRID = frozenset({"lmemr"})
+
+
+def task_of(name: str) -> "Task":
+    """What a model predicts, known without importing it; an unknown name counts as a next-location model."""
+    return "grid_flow" if name in _GRID else "next_location"
 
 
 def get_model(name: str) -> "type[MobilityModel]":

@@ -2,14 +2,17 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 from engine import models
+from engine.city.cell_samples import build_cell_samples
+from engine.city.cell_splits import CellSplit
 from engine.city.city import City, open_city
 from engine.city.samples import VisitLog, build_samples
 from engine.city.splits import PARTS, Split
 from engine.errors import CityError, ConfigError, RequirementError, RunError
-from engine.models.base import Data, MobilityModel, ModelConfig
+from engine.models.base import Data, GridModel, MobilityModel, ModelConfig, Report
 from engine.runs.request import RunRequest
 
 
@@ -42,7 +45,10 @@ def check(request: RunRequest, city: City) -> dict[str, Any]:
     missing = model_class(request.model).requirements(city)
     if missing:
         raise RequirementError("\n".join(str(one) for one in missing))
-    if request.split.train_share + request.split.valid_share >= 1 and request.split.kind != "published":
+    _require_split(request.split, model_class(request.model))
+    if isinstance(request.split, CellSplit):
+        build_cell_samples(city, request.split)  # refuses flows and splits that cannot work while somebody still looks
+    elif request.split.train_share + request.split.valid_share >= 1 and request.split.kind != "published":
         raise ConfigError("Training and validation share must leave something for the test part.")
     return config.model_dump(mode="json")
 
@@ -65,14 +71,23 @@ def open_same_city(slug: str, fingerprint: str) -> City:
     return city
 
 
-def prepare_data(city: City, split: Split, model: type[MobilityModel]) -> Data:
-    """What the model learns from.
+def _require_split(split: Split | CellSplit, model: type[MobilityModel]) -> None:
+    if (model.task == "grid_flow") != isinstance(split, CellSplit):
+        needed = "random_cells, spatial_blocks or districts" if model.task == "grid_flow" else "published, chronological or session"
+        learns = "cells" if model.task == "grid_flow" else "visits"
+        raise ConfigError(f"{model.title} learns from {learns}; a `{split.kind}` split does not divide them. Choose {needed}.")
+
+
+def prepare_data(city: City, split: Split | CellSplit, model: type[MobilityModel]) -> Data:
+    """What the model learns from; a grid model's inputs are still to come (`with_inputs`).
 
     Raises:
         RequirementError: If a part of the split holds no sample.
+        ConfigError: If the split is of another kind than the model's task.
     """
-    if model.task != "next_location":
-        return Data(city, split)
+    _require_split(split, model)
+    if isinstance(split, CellSplit):
+        return Data(city, split, cells=build_cell_samples(city, split))
     samples = build_samples(VisitLog.of(city, split))
     for part in PARTS:
         if not len(samples.of_part(part)):
@@ -82,6 +97,14 @@ def prepare_data(city: City, split: Split, model: type[MobilityModel]) -> Data:
                 "Lower these on the Train page, or bring more data."
             )
     return Data(city, split, samples)
+
+
+def with_inputs(data: Data, model: MobilityModel, report: Report | None = None) -> Data:
+    """The same data with the encoded cells a grid model reads; unchanged for other models."""
+    if not isinstance(model, GridModel) or data.inputs is not None:
+        return data
+    assert data.cells is not None
+    return replace(data, inputs=model.encode(data.city, data.cells, report))
 
 
 def fingerprint(value: Any) -> str:

@@ -1,14 +1,33 @@
 """What is asked of a run, and what is known of it: small objects that forms, command line, registry and pages share."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from engine import models
+from engine.city.cell_splits import CellSplit
 from engine.city.splits import Split
 
 State = Literal["PENDING", "RUNNING", "DONE", "FAILED", "CANCELLED", "LOST"]
 ENDED: tuple[State, ...] = ("DONE", "FAILED", "CANCELLED", "LOST")
+
+
+_CELL_KINDS = get_args(CellSplit.model_fields["kind"].annotation)
+
+
+def _split_of(value: Any) -> str:
+    """Which of the two splits is meant; told by the kind, which saved requests always name."""
+    kind = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return "cells" if kind in _CELL_KINDS else "visits"
+
+
+AnySplit = Annotated[Annotated[Split, Tag("visits")] | Annotated[CellSplit, Tag("cells")], Discriminator(_split_of)]
+
+
+def plain_split(model: str) -> Split | CellSplit:
+    """The split proposed for a model: of visits, or of cells for a grid model."""
+    return CellSplit() if models.task_of(model) == "grid_flow" else Split()
 
 
 class RunRequest(BaseModel):
@@ -18,7 +37,9 @@ class RunRequest(BaseModel):
 
     model: str = Field(title="Model", description="Key of the model, e.g. `calliper`.")
     city: str = Field(title="City", description="Name or slug of a saved city.")
-    split: Split = Field(Split(), title="Split", description="How visits are divided into training, validation and test.")
+    split: AnySplit = Field(
+        Split(), title="Split", description="How visits, or for a grid model cells, are divided into training, validation and test."
+    )
     preset: str = Field("demo", title="Preset", description="Named settings of the model.")
     config: dict[str, Any] = Field({}, title="Settings", description="Settings that differ from the preset, or all of them.")
     seed: int = Field(0, ge=0, lt=2**31, title="Seed", description="Draws weights, batches and dropout.")
@@ -26,6 +47,19 @@ class RunRequest(BaseModel):
     device: Literal["auto", "cpu", "cuda", "mps"] = Field(
         "auto", title="Device", description="auto takes a GPU where there is one."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _propose_split(cls, values: Any) -> Any:
+        """A grid model divides cells: also where the split is left out, or only some of its fields are given."""
+        if not isinstance(values, dict):
+            return values
+        proposed, given = plain_split(str(values.get("model", ""))), values.get("split")
+        if given is None:
+            return values | {"split": proposed}
+        if isinstance(given, dict) and "kind" not in given:
+            return values | {"split": {"kind": proposed.kind, **given}}
+        return values
 
 
 class RunSummary(BaseModel):

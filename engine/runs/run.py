@@ -30,7 +30,7 @@ class LoadedRun:
 
     Attributes:
         model: In evaluation mode, with the weights of the run.
-        data: City, split and samples it was trained on.
+        data: City, split and samples (or cells and their inputs) it was trained on.
         device: Label of the device it lies on.
     """
 
@@ -119,7 +119,7 @@ class Run:
         return sorted(path.stem for path in self.folder.tables.glob("[!.]*.parquet"))
 
     def table(self, name: str) -> pd.DataFrame:
-        """One result table: `predictions`, `metrics`, `ceilings`, `warnings`.
+        """One result table: `predictions`, `metrics`, `warnings`; `ceilings` or, for a grid run, `bins` and `alignment`.
 
         Raises:
             RunError: If the run has no such table, or it is damaged.
@@ -180,7 +180,7 @@ class Run:
         chosen = choose_device(device)
         model.to(chosen.torch)
         read_model(self.folder.model, model, city)
-        return LoadedRun(model, data, chosen.label)
+        return LoadedRun(model, building.with_inputs(data, model), chosen.label)
 
     def cancel(self) -> None:
         """See `jobs.cancel`."""

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import signal
 import sys
@@ -10,7 +11,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from filelock import FileLock, Timeout
@@ -23,10 +24,14 @@ from engine.runs.folder import RunFolder
 from engine.runs.progress import Progress, Superseded
 from engine.runs.request import RunRequest
 
+if TYPE_CHECKING:
+    from engine.models.base import GridModel
+
 EXIT_DONE, EXIT_FAILED, EXIT_NOT_OURS = 0, 1, 75
 LOCK_SECONDS = 3.0
 LAST_WORD_PAUSES = (0.2, 1.0, 5.0, 20.0)
 HEADLINE = ("acc@1", "acc@5", "acc@10", "mrr", "ndcg@10", "f1", "distance_median_m")
+CURVE_HEADLINE = ("r2", "r2_flow", "mae", "wape", "oa", "oa_near", "shape", "coverage")
 
 
 def work(run_id: str) -> int:
@@ -167,6 +172,7 @@ def _do(folder: RunFolder, progress: Progress) -> dict[str, float]:
     progress.phase("building the model")
     config = building.resolve_config(request)
     model = model_type.build(config, data, request.seed, progress.note)
+    data = building.with_inputs(data, model, progress.note)
     faults.point("run.built")
     stages = model.stages(data)
     facts = {
@@ -234,12 +240,13 @@ def _evaluate(
     import pandas as pd
 
     from engine.evaluation.report import evaluate
+    from engine.models.base import GridModel
     from engine.models.baselines import fit_baselines
 
     _write_table(folder, "warnings", pd.DataFrame(warnings, columns=["name", "fired", "value", "threshold", "meaning"]))
-    if data.samples is None:
-        return {}
     progress.raise_if_stopped()
+    if isinstance(model, GridModel):
+        return _evaluate_curves(folder, model, city, data, request, progress)
     baselines = fit_baselines(data.samples.log, seed=request.seed)
     evaluation = evaluate([model, *baselines], data.samples.of_part("test"), city, progress.note)
     _write_table(folder, "predictions", evaluation.predictions)
@@ -248,6 +255,26 @@ def _evaluate(
     overall = evaluation.metrics.query("slice == 'all' and group == 'all'")
     values = overall[overall["predictor"] == model.name].set_index("metric")["value"]
     return {name: float(values[name]) for name in HEADLINE if name in values.index and pd.notna(values[name])}
+
+
+def _evaluate_curves(
+    folder: RunFolder, model: "GridModel", city: Any, data: Any, request: RunRequest, progress: Progress
+) -> dict[str, float]:
+    """The tables of a grid run: curves of all cells, figures per slice, and what the model says of itself."""
+    from engine.evaluation.flow_report import evaluate_curves
+    from engine.models.baselines.curves import fit_curve_baselines
+
+    baselines = fit_curve_baselines(data.inputs, data.cells, seed=request.seed, report=progress.note)
+    progress.raise_if_stopped()
+    predictors: list[Any] = [model, *baselines]
+    evaluation = evaluate_curves(predictors, data.inputs, data.cells, city, progress.note, scale=model.scale)
+    _write_table(folder, "predictions", evaluation.predictions)
+    _write_table(folder, "metrics", evaluation.metrics)
+    _write_table(folder, "bins", evaluation.bin_counts)
+    for name, table in model.summaries(data).items():
+        _write_table(folder, name, table)
+    found = evaluation.headline(model.name)
+    return {name: found[name] for name in CURVE_HEADLINE if name in found and math.isfinite(found[name])}
 
 
 def _write_table(folder: RunFolder, name: str, frame: Any) -> None:

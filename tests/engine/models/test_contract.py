@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from engine.city.cell_samples import build_cell_samples
+from engine.city.cell_splits import CellSplit
 from engine.city.samples import VisitLog, build_samples
 from engine.city.splits import Split
 from engine.errors import ConfigError
-from engine.models import MODELS, get_model
+from engine.models import MODELS, get_model, task_of
 from engine.models.base import Data, Missing, MobilityModel, Stage, Warned
 from engine.probes import override, watch
 
-NEXT_LOCATION = [name for name in MODELS if MODELS[name].task == "next_location"]
+NEXT_LOCATION = [name for name in MODELS if task_of(name) == "next_location"]
+GRID = [name for name in MODELS if task_of(name) == "grid_flow"]
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +26,27 @@ def data(tiny_city):
 
 
 @pytest.fixture(scope="module")
-def build(data):
+def grid(tiny_city):
+    """Cells under a split, with the inputs of the first grid model's smallest preset."""
+    split = CellSplit(kind="random_cells", block_cells=2)
+    bare = Data(tiny_city, split, cells=build_cell_samples(tiny_city, split))
+    model = get_model(GRID[0])
+    return replace(bare, inputs=model.build(model.Config.preset("tiny"), bare, 0).encode(tiny_city, bare.cells))
+
+
+@pytest.fixture(scope="module")
+def data_of(data, grid):
+    return lambda name: grid if task_of(name) == "grid_flow" else data
+
+
+@pytest.fixture(scope="module")
+def build(data_of):
     made: dict[tuple[str, int], MobilityModel] = {}
 
     def make(name: str, seed: int = 0) -> MobilityModel:
         if (name, seed) not in made:
             model = get_model(name)
-            made[name, seed] = model.build(model.Config.preset("tiny"), data, seed)
+            made[name, seed] = model.build(model.Config.preset("tiny"), data_of(name), seed)
         return made[name, seed]
 
     return make
@@ -48,6 +65,7 @@ def test_an_unknown_model_is_refused_with_the_names_there_are():
 def test_a_model_says_what_it_is_and_its_settings_are_described(name):
     model = MODELS[name]
     assert model.name == name and model.title and model.paper and model.__doc__
+    assert model.task == task_of(name), "the task must be known without importing the model"
     presets = model.Config.presets()
     assert {"tiny", "demo", "paper"} <= presets.keys()
     for field, info in model.Config.model_fields.items():
@@ -69,10 +87,11 @@ def test_requirements_name_what_is_missing(name, tiny_city):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_stages_train_their_own_parameters_and_name_their_monitor(name, data, build):
+def test_stages_train_their_own_parameters_and_name_their_monitor(name, data_of, build):
     model = build(name)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
     own = {id(parameter) for parameter in model.parameters()}
-    for stage in model.stages(data):
+    for stage in model.stages(data_of(name)):
         assert isinstance(stage, Stage) and stage.name and stage.batches_per_epoch > 0
         assert stage.parameters and {id(parameter) for parameter in stage.parameters} <= own
         assert stage.monitor in stage.validate()
@@ -85,11 +104,12 @@ def test_stages_train_their_own_parameters_and_name_their_monitor(name, data, bu
         assert all(torch.isfinite(gradient).all() for gradient in gradients if gradient is not None)
         assert any(gradient is not None for gradient in gradients)
         model.eval()
+    model.load_state_dict(before)  # running means may have moved
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_batches_depend_on_the_generator_alone(name, data, build):
-    for stage in build(name).stages(data):
+def test_batches_depend_on_the_generator_alone(name, data_of, build):
+    for stage in build(name).stages(data_of(name)):
         losses = []
         for _ in range(2):
             build(name).eval()
@@ -100,8 +120,8 @@ def test_batches_depend_on_the_generator_alone(name, data, build):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_batch_in_parts_has_the_loss_of_the_whole(name, data, build):
-    for stage in build(name).stages(data):
+def test_a_batch_in_parts_has_the_loss_of_the_whole(name, data_of, build):
+    for stage in build(name).stages(data_of(name)):
         if stage.split is None:
             continue
         batch = next(iter(stage.batches(0, np.random.default_rng(5))))
@@ -215,16 +235,98 @@ def test_statistics_come_from_the_training_part_only(name, tiny_city, data, buil
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_diagnoses_are_sentences_with_finite_numbers(name, data, build):
-    for warned in build(name).diagnose(data):
+def test_diagnoses_are_sentences_with_finite_numbers(name, data_of, build):
+    for warned in build(name).diagnose(data_of(name)):
         assert isinstance(warned, Warned) and isinstance(warned.fired, bool), warned
         assert np.isfinite(warned.value) and np.isfinite(warned.threshold) and warned.meaning.endswith(".")
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", NEXT_LOCATION)
 def test_declared_embeddings_have_a_row_per_id(name, data, build):
     places = data.samples.log.places
     for embedding in build(name).embeddings(places).values():
         assert len(embedding.ids) == len(embedding.vectors) and np.isfinite(embedding.vectors).all() and embedding.meaning
         if embedding.subject == "location":
             np.testing.assert_array_equal(embedding.ids, places.ids)
+
+
+# ---- models of cells ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", GRID)
+def test_curves_are_trips_within_their_interval_and_never_change(name, grid, build):
+    model, shape = build(name), grid.cells.outflow.shape
+    first = model.predict_curves(grid.inputs, grid.cells)
+    assert first.flow.shape == shape and first.flow.dtype == np.float32
+    assert (first.flow >= 0).all() and np.isfinite(first.flow).all()
+    assert (first.low >= 0).all() and (first.low <= first.flow).all() and (first.flow <= first.high).all()
+    np.testing.assert_allclose(first.bin_probability.sum(-1), 1, atol=1e-5)
+    assert first.bin_probability.shape == (*shape, len(first.bin_edges) - 1)
+    model.train()
+    np.testing.assert_array_equal(model.predict_curves(grid.inputs, grid.cells).flow, first.flow)
+    assert model.training, "predict_curves must leave the model in the mode it found it in"
+    model.eval()
+
+
+@pytest.mark.parametrize("name", GRID)
+def test_curves_do_not_read_the_observed_flow(name, grid, build):
+    before = build(name).predict_curves(grid.inputs, grid.cells).flow
+    blind = replace(grid.cells, outflow=np.full_like(grid.cells.outflow, np.nan))
+    np.testing.assert_array_equal(build(name).predict_curves(grid.inputs, blind).flow, before)
+
+
+@pytest.mark.parametrize("name", GRID)
+def test_watching_cells_changes_nothing_and_every_probe_shows_its_axes(name, grid, build):
+    model = build(name)
+    before = model.predict_curves(grid.inputs, grid.cells).flow
+    with watch(model) as seen:
+        np.testing.assert_array_equal(model.predict_curves(grid.inputs, grid.cells).flow, before)
+    for probe, arrays in seen.items():
+        assert len(arrays) == 1 and np.isfinite(arrays[0]).all(), probe
+    assert all(probe.meaning for probe in model.probes().values())
+
+
+@pytest.mark.parametrize("name", GRID)
+def test_an_identity_override_changes_no_curve(name, grid, build):
+    model = build(name)
+    before = model.predict_curves(grid.inputs, grid.cells).flow
+    kinds = {probe.kind for probe in model.probes().values()}
+    for kind in kinds:
+        chosen = {name: torch.clone for name, probe in model.probes().items() if probe.kind == kind}
+        with override(model, chosen):
+            np.testing.assert_allclose(model.predict_curves(grid.inputs, grid.cells).flow, before, rtol=1e-4, err_msg=kind)
+
+
+@pytest.mark.parametrize("name", GRID)
+def test_a_rebuilt_grid_model_with_the_saved_weights_answers_the_same(name, grid, build):
+    model, other = build(name), build(name, 1)
+    assert not np.array_equal(
+        other.predict_curves(grid.inputs, grid.cells).flow, model.predict_curves(grid.inputs, grid.cells).flow
+    )
+    other.load_state_dict(model.state_dict())
+    np.testing.assert_array_equal(
+        other.predict_curves(grid.inputs, grid.cells).flow, model.predict_curves(grid.inputs, grid.cells).flow
+    )
+
+
+@pytest.mark.parametrize("name", GRID)
+def test_scales_and_bins_of_a_grid_model_come_from_training_cells_only(name, grid):
+    """Flows of validation and test cells become a hundred times larger; nothing the model is built from may change."""
+    outflow = grid.cells.outflow.copy()
+    outflow[~grid.cells.mask("train")] *= 100
+    changed = replace(grid, cells=replace(grid.cells, outflow=outflow))
+    model = get_model(name)
+    first, second = (model.build(model.Config.preset("tiny"), one, 0).state_dict() for one in (grid, changed))
+    assert first.keys() == second.keys()
+    for key in first:
+        torch.testing.assert_close(first[key], second[key], rtol=0, atol=0, msg=key)
+
+
+@pytest.mark.parametrize("name", GRID)
+def test_declared_embeddings_of_cells_have_a_row_per_id(name, grid, build):
+    found = build(name).embeddings(grid.inputs, grid.cells)
+    assert found
+    for embedding in found.values():
+        assert len(embedding.ids) == len(embedding.vectors) and np.isfinite(embedding.vectors).all() and embedding.meaning
+        if embedding.subject == "cell":
+            np.testing.assert_array_equal(embedding.ids, grid.cells.cell_ids)

@@ -1,0 +1,156 @@
+"""Classification, then regression: magnitude bins of the log flow, and what is read out of their probabilities (LMEMR eq. 14-17)."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.city.flow_scale import FlowScale
+from engine.probes import Probe
+
+HeadKind = Literal["both", "regression", "classification"]
+Readout = Literal["median", "mean"]
+
+LARGEST_LOG = 25.0
+"""exp of it is 7e10 trips an hour; a prediction beyond is a fault and must not become infinite."""
+
+
+class CurveHead(nn.Module):
+    """Logits of magnitude bins, or z itself, per cell and hour.
+
+    Args:
+        width: Width of an hour's vector.
+        scale: Standardisation and bins, fitted on training cells.
+        training: Trips of the training cells, any shape; their extremes bound what is said about the open outer bins.
+        kind: `both` or `classification`: bins; `regression`: one number.
+        dropout: Before the last layer.
+    """
+
+    moments: Tensor
+    edges: Tensor
+    bounds: Tensor
+    smear: Tensor
+    margin: Tensor
+
+    def __init__(self, width: int, scale: FlowScale, training: np.ndarray, kind: HeadKind = "both", dropout: float = 0.2) -> None:
+        super().__init__()
+        self.kind = kind
+        z = scale.to_z(training[np.isfinite(training)])
+        self.register_buffer("moments", torch.tensor([scale.mean, scale.spread], dtype=torch.float32))
+        self.register_buffer("edges", torch.tensor(scale.edges, dtype=torch.float32))
+        self.register_buffer("bounds", torch.tensor([min(z.min(), scale.edges[0]), max(z.max(), scale.edges[-1])]).float())
+        # Set from training and validation cells while training goes on; they travel with the weights.
+        self.register_buffer("smear", torch.ones(()))
+        self.register_buffer("margin", torch.zeros(()))
+        self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(dropout)
+        self.out = nn.Linear(width, 1 if kind == "regression" else scale.bins)
+        self.probability = Probe("curve", ("cell", "hour", "bin"), "Probability of each magnitude bin.", paper="eq. 14")
+        self.level = Probe(
+            "curve", ("cell", "hour"), "Predicted log flow in standard deviations from the training mean (z).", "z", "eq. 15"
+        )
+
+    @property
+    def bins(self) -> int:
+        """How many bins."""
+        return len(self.edges) - 1
+
+    @property
+    def centres(self) -> Tensor:
+        """(bin,) midpoints, in z units."""
+        return (self.edges[1:] + self.edges[:-1]) / 2
+
+    def forward(self, steps: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """Answers each cell and hour.
+
+        Args:
+            steps: (cell, hour, width).
+
+        Returns:
+            z (cell, hour); bin probabilities and their logs (cell, hour, bin), both None for `regression`.
+        """
+        answer = self.out(self.dropout(self.norm(steps))).float()
+        if self.kind == "regression":
+            return self.level(answer[..., 0]), None, None
+        log_probability = answer.log_softmax(-1)
+        probability = self.probability(log_probability.exp())
+        return self.level(probability @ self.centres), probability, log_probability
+
+    def standardise(self, flow: Tensor) -> Tensor:
+        """The z of trips; NaN stays."""
+        return (torch.log1p(flow) - self.moments[0]) / self.moments[1]
+
+    def trips(self, z: Tensor) -> Tensor:
+        """Trips of z, never negative."""
+        return torch.expm1((z * self.moments[1] + self.moments[0]).clamp_max(LARGEST_LOG)).clamp_min(0)
+
+    def bin_of(self, z: Tensor) -> Tensor:
+        """Bin index of z; the outer bins are open."""
+        return torch.bucketize(z, self.edges[1:-1].contiguous(), right=True)
+
+    def losses(self, z: Tensor, log_probability: Tensor | None, target: Tensor) -> dict[str, Tensor]:
+        """Cross-entropy over bins and squared error of z, means over the known hours.
+
+        Args:
+            z: (cell, hour) predicted.
+            log_probability: (cell, hour, bin), or None.
+            target: (cell, hour) true z, NaN where unknown.
+        """
+        known = torch.isfinite(target)
+        found = {"regression": F.mse_loss(z[known], target[known])}
+        if log_probability is not None:
+            found["classification"] = F.nll_loss(log_probability[known], self.bin_of(target[known]))
+        return found
+
+    def flow(self, z: Tensor, probability: Tensor | None, readout: Readout) -> Tensor:
+        """Trips: exp of the mean log (median-like, as published), or the mean over bins times the smear factor."""
+        return self.trips(z) if readout == "median" else self.smear * self.unsmeared_mean(z, probability)
+
+    def unsmeared_mean(self, z: Tensor, probability: Tensor | None) -> Tensor:
+        """(cell, hour) trips expected over the bins; without bins the back-transformed z."""
+        return self.trips(z) if probability is None else probability @ self.trips(self.centres)
+
+    def interval(self, z: Tensor, probability: Tensor | None, coverage: float = 0.8) -> tuple[Tensor, Tensor]:
+        """Bounds in trips between which the flow lies with that probability.
+
+        Quantiles of the bin distribution (even within a bin, the outer ones reaching to the extremes of training), widened or
+        narrowed by the margin that made validation cells fall inside at the asked rate (split-conformal).
+        """
+        low, high = self.z_interval(z, probability, coverage)
+        low, high = low - self.margin, high + self.margin
+        middle = (low + high) / 2  # a negative margin must not turn the bounds around
+        return self.trips(torch.minimum(low, middle)), self.trips(torch.maximum(high, middle))
+
+    def z_interval(self, z: Tensor, probability: Tensor | None, coverage: float = 0.8) -> tuple[Tensor, Tensor]:
+        """The interval in z before the margin; a point without bins."""
+        if probability is None:
+            return z, z
+        return self._quantile(probability, (1 - coverage) / 2), self._quantile(probability, (1 + coverage) / 2)
+
+    def _quantile(self, probability: Tensor, share: float) -> Tensor:
+        edges = torch.cat([self.bounds[:1], self.edges[1:-1], self.bounds[1:]])
+        reached = probability.cumsum(-1)
+        at = (reached < share).sum(-1, keepdim=True).clamp_max(self.bins - 1)
+        own = probability.gather(-1, at)
+        before = reached.gather(-1, at) - own
+        inside = ((share - before) / own.clamp_min(1e-9)).clamp(0, 1)
+        return (edges[at] + inside * (edges[at + 1] - edges[at]))[..., 0]
+
+    @torch.no_grad()
+    def calibrate_mean(self, z: Tensor, probability: Tensor | None, flow: Tensor) -> None:
+        """Sets the smear factor from training cells: observed over expected trips. Flow is (cell, hour), NaN where unknown."""
+        known = torch.isfinite(flow)
+        expected = self.unsmeared_mean(z, probability)[known].sum()
+        if expected > 0:
+            self.smear.copy_(flow[known].sum() / expected)
+
+    @torch.no_grad()
+    def calibrate_interval(self, z: Tensor, probability: Tensor | None, target: Tensor, coverage: float = 0.8) -> None:
+        """Sets the margin from validation cells so that the interval covers them at the asked rate."""
+        low, high = self.z_interval(z, probability, coverage)
+        known = torch.isfinite(target)
+        if known.any():
+            outside = torch.maximum(low - target, target - high)[known]
+            rank = min(1.0, coverage * (1 + 1 / int(known.sum())))
+            self.margin.copy_(torch.quantile(outside.float().cpu(), rank))
