@@ -17,6 +17,7 @@ from engine.evaluation.flow_answers import FlowAnswers
 from engine.evaluation.flow_metrics import FLOW_METRICS, Measured
 from engine.evaluation.metrics import Estimate
 from engine.models.base import CurvePredictor, Report
+from engine.models.baselines.curves import CURVE_BASELINES
 
 if TYPE_CHECKING:
     from engine.encoders.cell_features import CellInputs
@@ -117,6 +118,14 @@ class FlowEvaluation:
             raise MobiscopeError(f"No predictor was measured in `{metric}`.")
         values = rows["value"].to_numpy(float)
         return str(rows["predictor"].iloc[int(values.argmax() if FLOW_METRICS[metric].higher_is_better else values.argmin())])
+
+    def best_baseline(self, metric: str = "mae") -> str:
+        """Name of the baseline that is best in a metric over the test cells.
+
+        Raises:
+            MobiscopeError: If no baseline was measured in it.
+        """
+        return self.best(metric, CURVE_BASELINES)
 
     def titles(self) -> dict[str, str]:
         """Predictor name to its name on screen, in the order asked."""
