@@ -171,6 +171,11 @@ TABLES: dict[str, TableSchema] = {
                 Column("modality", "text", "which modality the text describes"),
                 Column("text", "text", "the text"),
                 Column("source", "text", "who wrote it: rules, a model, uploaded"),
+                Column("intensity", "number", "activity it expects, 0 to 100", required=False),
+                *(
+                    Column(f"trend_{hour}", "number", f"its guess of departures in local hour {hour[1:]}, 0 to 1", required=False)
+                    for hour in HOURS
+                ),
             ),
         ),
         TableSchema(

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rich.markup import escape
 
 import engine
-from engine.cli import asking, cities, runs
+from engine.cli import asking, captions, cities, runs
 from engine.cli.runs import command_for
 from engine.cli.terminal import err, out, print_json
 from engine.errors import IngestError, MobiscopeError, settings_sentence
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.command()(cities.synth)
 app.command()(cities.ingest)
 app.command()(cities.describe)
+app.command()(captions.caption)
 app.command()(cities.export)
 app.command()(runs.train)
 app.command()(asking.evaluate)

@@ -4,7 +4,8 @@
 departures over the day (24 numbers from 0 to 1). The guess is the describer's own opinion of what a model is to predict, so it is
 kept apart from the text and left out unless it is asked for (LMEMR §3.1; specification §3.1).
 
-`rules` needs nothing. Descriptions that were uploaded with the city win over all of them.
+`rules` needs nothing; `endpoint:<base URL>:<model>` asks an OpenAI-compatible server; `transformers:<folder>` a vision-language
+model on this machine. Descriptions that were uploaded with the city win over all of them.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ import yaml
 
 from engine.errors import ConfigError, EncoderError
 
-DESCRIBERS = ("rules",)
+DESCRIBERS = ("rules", "endpoint:<base URL>:<model>", "transformers:<folder>")
 PromptName = Literal["three_level", "lite"]
 PROMPTS: tuple[PromptName, ...] = ("three_level", "lite")
 LEVEL_NAMES = ("land features and zoning", "activity intensity", "guess of the curve")
@@ -124,6 +125,20 @@ def describer(source: str, prompt: PromptName = "three_level") -> Describer:
         from engine.encoders.describe_rules import RuleDescriber
 
         return RuleDescriber(prompt)
+    if kind == "endpoint" and rest:
+        from engine.encoders.describe_endpoint import EndpointDescriber, EndpointSettings
+
+        url, _, model = rest.rpartition(":")
+        if not url or not model or "//" not in url:
+            raise EncoderError(
+                f"`{source}` does not name a server and a model. Write `endpoint:<base URL>:<model>`, "
+                "for example `endpoint:http://127.0.0.1:8000/v1:qwen2.5-vl-7b`."
+            )
+        return EndpointDescriber(EndpointSettings(base_url=url, model=model, prompt=prompt))
+    if kind == "transformers" and rest:
+        from engine.encoders.describe_local import LocalDescriber
+
+        return LocalDescriber(source, Path(rest).expanduser(), prompt)
     raise EncoderError(f"There is no describer `{source}`; choose one of {', '.join(DESCRIBERS)}.")
 
 
