@@ -197,8 +197,16 @@ class City:
             shutil.rmtree(building, ignore_errors=True)
         return City.open(folder)
 
-    def replace(self, name: str | None = None, **tables: pd.DataFrame | None) -> "City":
-        """A new city in memory with some tables replaced (or removed, with None); the original stays as it is."""
+    def replace(
+        self, name: str | None = None, *, media: Mapping[str, bytes] | None = None, **tables: pd.DataFrame | None
+    ) -> "City":
+        """A new city in memory with some tables replaced (or removed, with None); the original stays as it is.
+
+        Args:
+            name: Another name.
+            media: Images that come on top, by path; name them by their content, since the fingerprint is that of the tables.
+            tables: Table name to its new frame.
+        """
         kept = {table: self.table(table) for table in self.tables if table not in tables}
         frames = kept | {table: frame for table, frame in tables.items() if frame is not None}
         return City._build(
@@ -207,7 +215,7 @@ class City:
             time_zone=self.time_zone,
             data_card=self.info.data_card,
             provenance=self.info.provenance,
-            media=_LazyMedia(self),
+            media=_LazyMedia(self, media or {}),
             metric_crs=self.metric_crs,
             known_hashes={table: self.info.table_hashes[table] for table in kept},
         )
@@ -367,17 +375,17 @@ def unproject(city: City, x: Any, y: Any) -> tuple[Any, Any]:
 
 
 class _LazyMedia(Mapping[str, bytes]):
-    """The images of another city, read when asked for."""
+    """The images of another city, read when asked for, and some that came on top."""
 
-    def __init__(self, city: City) -> None:
-        self._city = city
-        self._paths = city.media_paths()
+    def __init__(self, city: City, added: Mapping[str, bytes]) -> None:
+        self._city, self._added = city, dict(added)
+        self._paths = dict.fromkeys([*city.media_paths(), *added])
 
     def __contains__(self, path: object) -> bool:
         return path in self._paths
 
     def __getitem__(self, path: str) -> bytes:
-        return self._city.media(path)
+        return self._added[path] if path in self._added else self._city.media(path)
 
     def __iter__(self) -> Any:
         return iter(self._paths)

@@ -14,7 +14,7 @@ from engine.city.city import City
 from engine.city.samples import Histories, Places, Samples
 from engine.city.schema import WGS84
 from engine.errors import ScenarioError
-from engine.models.base import MobilityModel, Predictor
+from engine.models.base import CurvePredictor, MobilityModel, Predictor
 from engine.probes import override
 from engine.scenarios.edits import (
     AddPlace,
@@ -52,6 +52,8 @@ def check_scenario(scenario: Scenario, city: City) -> None:
         )
     known = set(city.table("locations")["location_id"])
     for number, edit in enumerate(scenario.edits, start=1):
+        if edit.subject == "cells":
+            problems.append(f"Edit {number} ({edit.describe()}) is of cells; only a model of cells can answer it.")
         if isinstance(edit, AddPlace):
             if edit.location_id in known:
                 problems.append(f"Edit {number} opens `{edit.location_id}`, but a place of that id is there already.")
@@ -197,7 +199,7 @@ def apply_to_histories(scenario: Scenario, histories: Histories) -> Histories:
 
 
 @contextmanager
-def mechanism_of(scenario: Scenario, predictor: Predictor) -> Iterator[None]:
+def mechanism_of(scenario: Scenario, predictor: Predictor | CurvePredictor) -> Iterator[None]:
     """Puts the scenario's overrides into the model and turns its knobs while the block runs.
 
     Raises:

@@ -185,15 +185,7 @@ class LeaveDistrictOut(Edit):
 
 
 CellChange = (
-    ChangePois
-    | ChangeBuildings
-    | ChangeTile
-    | ChangeDescription
-    | BlendCells
-    | DropModality
-    | CutEdge
-    | AddEdge
-    | LeaveDistrictOut
+    ChangePois | ChangeBuildings | ChangeTile | ChangeDescription | BlendCells | DropModality | CutEdge | AddEdge | LeaveDistrictOut
 )
 CELL_EDITS: tuple[type[Edit], ...] = get_args(CellChange)
 ON_CITY = (ChangePois, ChangeBuildings, ChangeTile, ChangeDescription)

@@ -1,0 +1,343 @@
+"""Edits of cells: they reach exactly as far as they should, never touch the original, and refuse in sentences."""
+
+import base64
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from PIL import Image
+
+from engine.city.cell_samples import build_cell_samples
+from engine.city.cell_splits import CellSplit
+from engine.encoders.cell_features import MODALITIES
+from engine.errors import ScenarioError
+from engine.models.base import Data
+from engine.models.baselines.curves import fit_curve_baselines
+from engine.models.lmemr import LMEMR
+from engine.models.lmemr_config import LMEMRConfig
+from engine.scenarios.apply import check_scenario
+from engine.scenarios.cell_apply import check_cell_scenario, edit_cells, edit_inputs
+from engine.scenarios.cell_compare import (
+    Grounds,
+    compare_curve_metrics,
+    compare_curves,
+    edited,
+    effect_on_curves,
+    refit_baseline,
+    steps_to,
+)
+from engine.scenarios.cell_edits import (
+    AddEdge,
+    BlendCells,
+    ChangeBuildings,
+    ChangeDescription,
+    ChangePois,
+    ChangeTile,
+    CutEdge,
+    DropModality,
+    LeaveDistrictOut,
+)
+from engine.scenarios.cell_tables import edit_city
+from engine.scenarios.edits import ClosePlace
+from engine.scenarios.scenario import MOST_EDITS, Scenario
+
+SPLIT = CellSplit(block_cells=2)
+
+
+@pytest.fixture(scope="module")
+def grounds(tiny_city, tmp_path_factory) -> Grounds:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOBISCOPE_HOME", str(tmp_path_factory.mktemp("cells")))
+        cells = build_cell_samples(tiny_city, SPLIT)
+        model = LMEMR.build(LMEMRConfig.preset("tiny"), Data(tiny_city, SPLIT, cells=cells), seed=0)
+        model.eval()
+        return Grounds(model, tiny_city, cells, model.encode(tiny_city, cells))
+
+
+@pytest.fixture(scope="module")
+def forest(grounds):
+    return fit_curve_baselines(grounds.inputs, grounds.cells, 0, ["ridge"])[0]
+
+
+def ids(grounds: Grounds) -> tuple[str, str]:
+    """A cell of the middle of the city and one of its corners."""
+    return "r002c002", "r005c005"
+
+
+def png(colour: tuple[int, int, int]) -> str:
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16), colour).save(buffer, "PNG")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def every_edit(grounds: Grounds) -> tuple:
+    """One edit of every kind that a model can answer at once."""
+    here, there = ids(grounds)
+    return (
+        ChangePois(cell_id=here, counts={"Food": 40}),
+        ChangeBuildings(cell_id=here, factor=4),
+        ChangeTile(cell_id=here, image=png((20, 160, 30))),
+        ChangeDescription(cell_id=here, modality="poi", text="A harbour full of night clubs."),
+        BlendCells(cell_id=here, like=there, alpha=0.7),
+        DropModality(modality="satellite", cell_id=here),
+        CutEdge(cell_id=here, neighbour="r002c003"),
+        AddEdge(cell_id=here, neighbour=there),
+    )
+
+
+# ---- what an edit does to the city ----------------------------------------------------------------------------------------------
+
+
+def test_counts_of_a_root_category_are_what_was_asked_for_and_nothing_else_moves(grounds):
+    """40 places of food in the cell are counted as 40; all other counts of all cells stay."""
+    here, _ = ids(grounds)
+    under = edited(grounds, Scenario(edits=(ChangePois(cell_id=here, counts={"Food": 40, "Shop & Service": 0}),)))
+    before, after = grounds.inputs.modalities["poi"], under.inputs.modalities["poi"]
+    row, food, shops = list(grounds.cells.cell_ids).index(here), *map(before.components.index, ("Food", "Shop & Service"))
+    assert (after.features[row, food], after.features[row, shops]) == (40, 0)
+    expected = before.features.copy()
+    expected[row, food], expected[row, shops] = 40, 0
+    np.testing.assert_array_equal(after.features, expected)
+
+
+def test_buildings_grow_in_the_footprints_and_on_the_height_tile(grounds):
+    """Twice the height doubles every footprint of the cell and the tile's grey levels (up to 255), elsewhere nothing."""
+    here, _ = ids(grounds)
+    city = edit_city([ChangeBuildings(cell_id=here, factor=2)], grounds.city)
+    ratio = city.table("buildings")["height_m"].to_numpy() / grounds.city.table("buildings")["height_m"].to_numpy()
+    assert set(np.round(ratio, 6)) == {1.0, 2.0}
+
+    def tile(of, cell):
+        table = of.table("imagery")
+        path = table.loc[(table["subject_id"] == cell) & (table["modality"] == "height"), "path"].iloc[0]
+        return np.asarray(Image.open(io.BytesIO(of.media(path))).convert("L"), float)
+
+    np.testing.assert_array_equal(tile(city, here), np.minimum(2 * tile(grounds.city, here), 255))
+    np.testing.assert_array_equal(tile(city, "r000c000"), tile(grounds.city, "r000c000"))
+
+
+def test_a_tile_from_another_cell_makes_the_features_of_that_cell(grounds):
+    here, there = ids(grounds)
+    under = edited(grounds, Scenario(edits=(ChangeTile(cell_id=here, from_cell=there),)))
+    seen, rows = under.inputs.modalities["satellite"].features, list(grounds.cells.cell_ids)
+    np.testing.assert_array_equal(seen[rows.index(here)], grounds.inputs.modalities["satellite"].features[rows.index(there)])
+
+
+def test_a_description_replaces_the_one_of_the_rules(grounds):
+    here, _ = ids(grounds)
+    under = edited(grounds, Scenario(edits=(ChangeDescription(cell_id=here, modality="height", text="Towers."),)))
+    before, after = (inputs.modalities["height"].captions for inputs in (grounds.inputs, under.inputs))
+    changed = [cell for cell, one, other in zip(grounds.cells.cell_ids, before, after, strict=True) if one != other]
+    assert changed == [here] and after[list(grounds.cells.cell_ids).index(here)] == "Towers."
+
+
+def test_a_blend_ends_where_the_other_cell_is_and_begins_where_this_one_is(grounds):
+    """Alpha 1 gives every modality of the other cell, alpha 0 changes nothing, one half lies in the middle."""
+    here, there = (list(grounds.cells.cell_ids).index(cell) for cell in ids(grounds))
+    inputs, (cell, other) = grounds.inputs, ids(grounds)
+    assert edit_inputs([BlendCells(cell_id=cell, like=other, alpha=0)], inputs).modalities == inputs.modalities
+    half, whole = (edit_inputs([BlendCells(cell_id=cell, like=other, alpha=alpha)], inputs) for alpha in (0.5, 1.0))
+    for name in MODALITIES:
+        plain, mixed, full = (one.modalities[name] for one in (inputs, half, whole))
+        np.testing.assert_array_equal(full.features[full.owner == here], plain.features[plain.owner == there])
+        assert full.captions[here] == plain.captions[there]
+        np.testing.assert_array_equal(full.text[here], plain.text[there])
+        if name != "street_view":
+            np.testing.assert_allclose(mixed.features[here], (plain.features[here] + plain.features[there]) / 2, rtol=1e-5)
+        assert (np.diff(mixed.owner) >= 0).all() and len(mixed.owner) == len(mixed.features)
+
+
+def test_a_dropped_modality_is_absent_and_not_zero(grounds):
+    everywhere = edit_inputs([DropModality(modality="street_view")], grounds.inputs).modalities["street_view"]
+    assert not everywhere.present.any() and not everywhere.text_present.any() and len(everywhere.features) == 0
+    here, _ = ids(grounds)
+    one = edit_inputs([DropModality(modality="poi", cell_id=here)], grounds.inputs).modalities["poi"]
+    assert list(grounds.cells.cell_ids[~one.present]) == [here]
+
+
+def test_edges_are_cut_and_added_in_both_directions(grounds):
+    here, there = ids(grounds)
+    rows = {cell: row for row, cell in enumerate(grounds.cells.cell_ids)}
+    cut = edit_cells([CutEdge(cell_id=here, neighbour="r002c003"), AddEdge(cell_id=here, neighbour=there)], grounds.cells)
+    before, after = ({tuple(edge) for edge in one.edges.tolist()} for one in (grounds.cells, cut))
+    pair, bridge = (rows[here], rows["r002c003"]), (rows[here], rows[there])
+    assert before - after == {pair, pair[::-1]} and after - before == {bridge, bridge[::-1]}
+
+
+# ---- how far it reaches ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_edited_cell_changes_its_neighbourhood_and_nothing_else_by_one_bit(grounds):
+    """Three graph blocks look three steps far: of the 36 cells exactly those within three steps change."""
+    here, _ = ids(grounds)
+    found = compare_curves(grounds.encoder, grounds, Scenario(edits=(ChangePois(cell_id=here, counts={"Food": 40}),)))
+    np.testing.assert_array_equal(found.changed, steps_to(grounds.cells, {here}) <= 3)
+    assert 0 < found.changed.sum() < len(found.cell_ids)
+    assert found.cells.set_index("cell_id").loc[here, "steps"] == 0
+    np.testing.assert_allclose(found.cells["change"], found.change.sum(axis=1))
+
+
+def test_a_scenario_compared_with_itself_is_zero_everywhere(grounds, forest):
+    scenario = Scenario(edits=every_edit(grounds))
+    for predictor in (grounds.encoder, forest):
+        assert not compare_curves(predictor, grounds, scenario, against=scenario).change.any()
+        assert not compare_curves(predictor, grounds, Scenario()).change.any()
+
+
+def test_every_edit_alone_changes_some_curve_of_the_model(grounds):
+    for edit in every_edit(grounds):
+        assert compare_curves(grounds.encoder, grounds, Scenario(edits=(edit,))).changed.any(), edit.kind
+
+
+def test_applying_edits_leaves_the_original_as_it_was(grounds):
+    fingerprint, prints = grounds.city.fingerprint, grounds.inputs.fingerprint
+    edges, part, features = (
+        grounds.cells.edges.copy(),
+        grounds.cells.part.copy(),
+        {name: one.features.copy() for name, one in grounds.inputs.modalities.items()},
+    )
+    compare_curves(grounds.encoder, grounds, Scenario(edits=every_edit(grounds)))
+    assert (grounds.city.fingerprint, grounds.inputs.fingerprint) == (fingerprint, prints)
+    np.testing.assert_array_equal(grounds.cells.edges, edges)
+    np.testing.assert_array_equal(grounds.cells.part, part)
+    for name, before in features.items():
+        np.testing.assert_array_equal(grounds.inputs.modalities[name].features, before)
+
+
+def test_baselines_answer_the_same_edits(grounds, forest):
+    """The ridge sees features and no neighbours: the edited cell alone changes; edges mean nothing to it, and it says so."""
+    here, there = ids(grounds)
+    found = compare_curves(forest, grounds, Scenario(edits=(BlendCells(cell_id=here, like=there),)))
+    assert list(found.cell_ids[found.changed]) == [here]
+    assert effect_on_curves(CutEdge(cell_id=here, neighbour="r002c003"), forest).needs == "nothing"
+    assert np.isfinite(found.band).all()
+
+
+# ---- districts ------------------------------------------------------------------------------------------------------------------
+
+
+def test_leaving_a_district_out_changes_the_figures_and_no_curve(grounds, forest):
+    district = str(grounds.cells.district[grounds.cells.mask("test")][0])
+    scenario = Scenario(edits=(LeaveDistrictOut(district=district),))
+    test = grounds.cells.mask("test")
+    if (grounds.cells.district[test] == district).all():
+        pytest.skip("the split holds out one district only")
+    assert not compare_curves(forest, grounds, scenario).changed.any()
+    table = compare_curve_metrics(forest, grounds, scenario).set_index("metric")
+    left = 24 * int((test & (grounds.cells.district != district)).sum())
+    assert table.loc["mae", "n_after"] == left < table.loc["mae", "n_before"]
+    assert np.isnan(table.loc["mae", "low"])
+
+
+def test_a_baseline_fitted_without_a_district_never_sees_its_flows(grounds):
+    """Flows of the district are made a million times larger: the fit without it must not notice."""
+    from dataclasses import replace
+
+    district = str(grounds.cells.district[0])
+    louder = grounds.cells.outflow.copy()
+    louder[grounds.cells.district == district] *= 1e6
+    loud = Grounds(grounds.encoder, grounds.city, replace(grounds.cells, outflow=louder), grounds.inputs)
+    edit = LeaveDistrictOut(district=district)
+    np.testing.assert_array_equal(refit_baseline("ridge", grounds, edit).after, refit_baseline("ridge", loud, edit).after)
+
+
+def test_a_model_is_not_refitted_on_the_spot_but_says_how(grounds):
+    edit = LeaveDistrictOut(district=str(grounds.cells.district[0]), refit=True)
+    with pytest.raises(ScenarioError, match="training of its own"):
+        compare_curves(grounds.encoder, grounds, Scenario(edits=(edit,)))
+    assert effect_on_curves(edit, grounds.encoder).needs == "re-fit"
+
+
+# ---- files and refusals ---------------------------------------------------------------------------------------------------------
+
+names = some.text(min_size=1, max_size=12)
+cell_edits = some.one_of(
+    some.builds(ChangePois, cell_id=names, counts=some.dictionaries(names, some.integers(0, 99), min_size=1, max_size=3)),
+    some.builds(ChangeBuildings, cell_id=names, factor=some.floats(0, 20), metres=some.none()),
+    some.builds(ChangeTile, cell_id=names, from_cell=names, image=some.none()),
+    some.builds(ChangeDescription, cell_id=names, modality=some.sampled_from(MODALITIES), text=names),
+    some.builds(BlendCells, cell_id=some.just("a"), like=some.just("b"), alpha=some.floats(0, 1)),
+    some.builds(DropModality, modality=some.sampled_from(MODALITIES), cell_id=some.none() | names),
+    some.builds(CutEdge, cell_id=some.just("a"), neighbour=some.just("b")),
+    some.builds(AddEdge, cell_id=some.just("a"), neighbour=some.just("b")),
+    some.builds(LeaveDistrictOut, district=names, refit=some.booleans()),
+)
+
+
+@settings(max_examples=40)
+@given(some.lists(cell_edits, max_size=5))
+def test_edits_of_cells_survive_their_file(edits) -> None:
+    scenario = Scenario(edits=tuple(edits))
+    assert Scenario.from_json(scenario.to_json()) == scenario
+    assert all(edit.describe() for edit in edits)
+
+
+def test_what_does_not_fit_is_refused_with_every_reason(grounds):
+    scenario = Scenario(
+        city="Elsewhere",
+        city_fingerprint="f" * 64,
+        edits=(
+            ChangePois(cell_id="gone", counts={"Food": 1}),
+            BlendCells(cell_id="r000c000", like="lost"),
+            LeaveDistrictOut(district="Atlantis"),
+            ClosePlace(location_id="loc-01"),
+        ),
+    )
+    with pytest.raises(ScenarioError) as refused:
+        check_cell_scenario(scenario, grounds.city, grounds.cells)
+    for words in ("Elsewhere", "no cell gone", "no cell lost", "no such district", "of places or of a question"):
+        assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        (ChangePois(cell_id="r000c000", counts={"Volcano": 3}), "counts no `Volcano`"),
+        (ChangePois(cell_id="r000c000", counts={"Food": 1.5}), "whole number"),
+        (ChangeTile(cell_id="r000c000", image=base64.b64encode(b"not a picture").decode()), "cannot be read"),
+        (CutEdge(cell_id="r000c000", neighbour="r005c005"), "no neighbours"),
+        (AddEdge(cell_id="r000c000", neighbour="r000c001"), "neighbours already"),
+    ],
+    ids=lambda value: getattr(value, "kind", None),
+)
+def test_an_edit_that_cannot_be_done_says_why(grounds, edit, words):
+    with pytest.raises(ScenarioError, match=words):
+        compare_curves(grounds.encoder, grounds, Scenario(edits=(edit,)))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": "change_buildings", "cell_id": "a"},
+        {"kind": "change_buildings", "cell_id": "a", "factor": 2, "metres": 3},
+        {"kind": "change_tile", "cell_id": "a"},
+        {"kind": "change_tile", "cell_id": "a", "image": "§"},
+        {"kind": "change_tile", "cell_id": "a", "image": base64.b64encode(bytes(300_000)).decode()},
+        {"kind": "blend_cells", "cell_id": "a", "like": "a"},
+        {"kind": "blend_cells", "cell_id": "a", "like": "b", "alpha": 2},
+        {"kind": "cut_edge", "cell_id": "a", "neighbour": "a"},
+        {"kind": "drop_modality", "modality": "smell"},
+        {"kind": "change_pois", "cell_id": "a", "counts": {"Food": -1}},
+        {"kind": "change_pois", "cell_id": "a", "counts": {}},
+    ],
+)
+def test_a_file_with_an_impossible_edit_is_refused_in_a_sentence(fields):
+    import json
+
+    with pytest.raises(ScenarioError, match="cannot be read"):
+        Scenario.from_json(json.dumps({"edits": [fields]}))
+
+
+def test_too_many_edits_are_refused(grounds):
+    import json
+
+    many = [{"kind": "drop_modality", "modality": "poi"}] * (MOST_EDITS + 1)
+    with pytest.raises(ScenarioError, match="at most"):
+        Scenario.from_json(json.dumps({"edits": many}))
+
+
+def test_a_model_of_visits_refuses_edits_of_cells(tiny_city):
+    with pytest.raises(ScenarioError, match="only a model of cells"):
+        check_scenario(Scenario(edits=(DropModality(modality="poi"),)), tiny_city)
