@@ -10,8 +10,6 @@ import geopandas as gpd
 import numpy as np
 import shapely
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import connected_components
 
 from engine.city.cell_flows import hourly_outflow
 from engine.city.city import City
@@ -167,6 +165,9 @@ def compact_clusters(cells: gpd.GeoDataFrame, metric_crs: str, size: int, edges:
 
 def _rejoined(cluster: np.ndarray, edges: Edges) -> np.ndarray:
     """Gives pieces apart from the largest of their cluster to the neighbouring cluster they touch most, until none can move."""
+    from scipy.sparse import csr_matrix  # half a second of importing that reading a request does not need
+    from scipy.sparse.csgraph import connected_components
+
     cluster = cluster.copy()
     for _ in range(len(cluster)):
         inside = edges[cluster[edges[:, 0]] == cluster[edges[:, 1]]]

@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 import pyproj
 import shapely
-from scipy.spatial import cKDTree
 
 from engine.city.grid import is_square_grid
 from engine.city.schema import WGS84
@@ -138,6 +137,8 @@ def _share_a_border(outlines: npt.NDArray[np.object_], pairs: Edges) -> npt.NDAr
 
 
 def _nearest(cells: gpd.GeoDataFrame, k: int, symmetric: bool) -> Edges:
+    from scipy.spatial import cKDTree  # half a second of importing that reading a request does not need
+
     if is_square_grid(cells):
         centres = cells[["col", "row"]].to_numpy(dtype=np.float64)
     else:
