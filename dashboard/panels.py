@@ -25,11 +25,25 @@ def head(question: str, answer: str = "") -> None:
         st.markdown(answer)
 
 
-def panel(title: str, drawn: str, read: str, caution: str, source: str = "") -> None:
-    """A panel's heading with its "How to read this": what is drawn, how to read it, what not to conclude, and the source."""
+def panel(title: str, drawn: str, read: str, caution: str, source: str = "", actions: Callable[[], None] | None = None) -> None:
+    """A panel's heading with its "How to read this": what is drawn, how to read it, what not to conclude, and the source.
+
+    Args:
+        title: Of the panel; names inside have been through `wording.literal`.
+        drawn: What is drawn.
+        read: How to read it.
+        caution: What not to conclude.
+        source: Of the method.
+        actions: Draws what can be done with the panel, such as its export menu, beside "How to read this".
+    """
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
         st.subheader(title, anchor=False)
-        reading(drawn, read, caution, source)
+        if actions is None:
+            reading(drawn, read, caution, source)
+        else:
+            with st.container(horizontal=True, vertical_alignment="center", gap="small", width="content"):
+                reading(drawn, read, caution, source)
+                actions()
 
 
 def reading(drawn: str, read: str, caution: str, source: str = "") -> None:

@@ -40,6 +40,11 @@ def literal(text: object, limit: int = 120) -> str:
     return re.sub(r"([\\`*_{}\[\]()<>#+\-.!|~$&^:=\"'])", r"\\\1", plain)
 
 
+def plain(markdown: str) -> str:
+    """What `literal` and our own bold marks make of text, undone: for files, which read no Markdown."""
+    return re.sub(r"\\(.)", r"\1", re.sub(r"(?<!\\)\*\*", "", markdown)).replace(WORD_JOINER, "")
+
+
 def html_literal(text: object, limit: int = 120) -> str:
     """A name for HTML tooltips and Plotly labels."""
     plain = "".join(character if character.isprintable() else " " for character in str(text)).strip()

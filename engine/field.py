@@ -26,6 +26,15 @@ class Raster:
     bounds: tuple[float, float, float, float]
     metres_per_cell: tuple[float, float]
 
+    def centres(self) -> tuple[np.ndarray, np.ndarray]:
+        """(row, column) longitude and latitude of the middles of the raster's cells, degrees."""
+        west, south, east, north = self.bounds
+        height, width = self.vectors.shape[:2]
+        longitude = west + (np.arange(width) + 0.5) / width * (east - west)
+        latitude = north - (np.arange(height) + 0.5) / height * (north - south)
+        across, down = np.meshgrid(longitude, latitude)
+        return across, down
+
 
 def sample_field(encode: Encode, city: City, width: int = 120, margin: float = 0.02) -> Raster:
     """The field over the city's extent.

@@ -7,6 +7,7 @@ import streamlit as st
 from dashboard import cached, panels, questions, session, wording
 from dashboard.figures import base_map, colours
 from dashboard.figures.attention import attention_arcs, attention_matrix, head_multiples, weight_and_effect
+from dashboard.figures.frame import chart_config
 from dashboard.views import city_map
 from dashboard.views.export_menu import export_menu
 from dashboard.views.question_picker import pick_question
@@ -50,6 +51,7 @@ def main() -> None:
         _map(slug, row, history)
     with right:
         _effects(row, history, left_out)
+    python = _python(run_id, index)
     below = st.segmented_control(
         "Below", BELOW, default="Matrix", required=True, key="attention.below", label_visibility="collapsed"
     )
@@ -61,21 +63,43 @@ def main() -> None:
             "Read: the last row is what the answer is made from; bright columns are visits that all later ones look at.",
             "Do not conclude that a bright cell caused the answer; compare with the effect of leaving the visit out.",
             "CaLLiPer §2.2 (multi-head self-attention); rollout: Abnar and Zuidema (2020).",
+            actions=lambda: export_menu(
+                "attention.export.matrix", "attention-matrix", _long(matrix, labels), python=python, chart=True
+            ),
         )
-        st.plotly_chart(attention_matrix(matrix, labels, session.theme()), key="attention.matrix", config={"displayModeBar": False})
+        st.plotly_chart(
+            attention_matrix(matrix, labels, session.theme()), key="attention.matrix", config=chart_config("attention-matrix")
+        )
     elif below == "Layers and heads":
         panels.panel(
             "Layers and heads",
             "Drawn: what the last position looks at, per layer and head; visits from old (left) to recent (right).",
             "Read: a head that always takes the last visit copies; a flat one averages.",
             "Do not conclude from the number of heads that agree; heads of one layer are mixed by learned weights that are not drawn.",
+            actions=lambda: export_menu(
+                "attention.export.heads", "attention-heads", _heads(weights[:, :, -1, :], labels), python=python, chart=True
+            ),
         )
         st.plotly_chart(
-            head_multiples(weights[:, :, -1, :], session.theme()), key="attention.heads", config={"displayModeBar": False}
+            head_multiples(weights[:, :, -1, :], session.theme()), key="attention.heads", config=chart_config("attention-heads")
         )
     else:
         table = history[["when", "name", "category"]].assign(
             **{"attention": row, "effect, nats": _effect_of(left_out, len(history))}
+        )
+        panels.panel(
+            "Visits",
+            "Drawn: every visit of the history, newest first, with the attention it gets and the effect of leaving it out.",
+            "Read: the effect is the change of the log-probability of the first guess, in nats, when the visit is there.",
+            "Do not conclude from one history; look at several steps.",
+            actions=lambda: export_menu(
+                "attention.export.visits",
+                "attention-visits",
+                history.drop(columns=["location", "position"]).assign(
+                    attention=row, effect_nats=_effect_of(left_out, len(history))
+                ),
+                python=python,
+            ),
         )
         st.dataframe(
             table[::-1],
@@ -83,6 +107,34 @@ def main() -> None:
             key="attention.visits",
             column_config={"attention": st.column_config.NumberColumn(format="percent")},
         )
+
+
+def _python(run_id: str, index: int) -> str:
+    """The lines that give the weights of this page."""
+    return (
+        "import numpy as np\n"
+        "from engine.probes import watch\n"
+        "from engine.runs import Run\n\n"
+        f"run = Run.open({run_id!r}).load()\n"
+        'names = [name for name, probe in run.model.probes().items() if probe.kind == "attention"]\n'
+        "with watch(run.model, *names) as seen:\n"
+        f"    run.model.predict(run.data.samples.histories(np.array([{index}])))\n"
+        "weights = {name: seen[name][0] for name in names}  # sample, head, query, key"
+    )
+
+
+def _long(matrix: np.ndarray, labels: list[str]) -> pd.DataFrame:
+    """(query, key) weights, one row each; what cannot be looked at, a later visit, is left out."""
+    query, key = np.tril_indices(len(matrix))
+    names = np.array(labels, object)
+    return pd.DataFrame({"visit": names[query], "looks_at": names[key], "weight": matrix[query, key]})
+
+
+def _heads(weights: np.ndarray, labels: list[str]) -> pd.DataFrame:
+    """(layer, head, key) weights of the last position, one row each."""
+    layer, head, key = (axis.ravel() for axis in np.indices(weights.shape))
+    names = np.array(labels, object)
+    return pd.DataFrame({"layer": layer + 1, "head": head + 1, "looks_at": names[key], "weight": weights.ravel()})
 
 
 def _chosen(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -147,12 +199,14 @@ def _map(slug: str, row: np.ndarray, history: pd.DataFrame) -> None:
 
 
 def _effects(row: np.ndarray, history: pd.DataFrame, left_out: LeaveOneOut | None) -> None:
+    table = history.drop(columns=["location", "position"]).assign(attention=row, effect_nats=_effect_of(left_out, len(history)))
     panels.panel(
         "Attention and effect",
         "Drawn: per visit, newest on top, the attention it gets and how much the log-probability of the answer falls when it is hidden.",
         "Read: bars that agree mean that attention tells what mattered. Green speaks for the answer, red against it.",
         "Do not conclude from one history; agreement varies from step to step.",
         "Leave-one-out: specification §7; attention is not explanation (Jain and Wallace 2019).",
+        actions=lambda: export_menu("attention.export.effects", "attention-and-effect", table, chart=True),
     )
     if left_out is None:
         panels.nothing("Nothing to leave out", "The history has one visit.")
@@ -161,7 +215,7 @@ def _effects(row: np.ndarray, history: pd.DataFrame, left_out: LeaveOneOut | Non
     labels = [f"{visit.when}, {visit.place}" for visit in history.rename(columns={"name": "place"}).itertuples()][-latest:]
     with st.container(height=520, border=False):
         figure = weight_and_effect(labels, row[-latest:], _effect_of(left_out, len(history))[-latest:], session.theme())
-        st.plotly_chart(figure, key="attention.effects", config={"displayModeBar": False})
+        st.plotly_chart(figure, key="attention.effects", config=chart_config("attention-and-effect"))
     if latest < len(history):
         st.caption(f"The latest {latest} of {len(history)} visits; all of them are under Visits below.")
 

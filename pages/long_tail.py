@@ -77,8 +77,8 @@ def main() -> None:
             slices.starved_map(slug, predictions, places, FOUND_K)
         else:
             panels.nothing("No case here (n = 0)", "Choose another group.")
-    st.subheader(f"Cases{f' of {wording.literal(group)}' if group else ''}, hardest first", anchor=False)
-    picked = slices.cases(slug, predictions, places) if len(predictions) else None
+    title = f"Cases{f' of {wording.literal(group)}' if group else ''}, hardest first"
+    picked = slices.cases(slug, predictions, places, title) if len(predictions) else None
     if picked:
         if st.button(f"Look inside {wording.literal(picked[0])}, step {picked[1] + 1}", key="long_tail.open", type="primary"):
             session.set_sample(*picked)

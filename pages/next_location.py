@@ -1,5 +1,7 @@
 """Where next? One step of a person: the guesses, the truth, the baselines, and what changes when the question does."""
 
+import shlex
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -39,8 +41,16 @@ def explore(slug: str, run_id: str) -> None:
         )
         navigation.door("city", "See the city", key="next.city", primary=True)
         return
-    part, steps = cached.question_steps(run_id)
-    row = choose(steps, predictors[0].name, samples.log.places)
+    part, everything = cached.question_steps(run_id)
+    group = session.slice_group()
+    _, steps = cached.steps_in_slice(run_id, group)
+    if steps.empty:
+        with head.container():
+            panels.head(QUESTION)
+        panels.nothing(*panels.no_step(group is not None))
+        st.button("Look at all cases", key="next.all_cases", on_click=session.set_slice, args=(None,), type="primary")
+        return
+    row = choose(steps, everything, predictors[0].name, samples.log.places)
     if row is None:
         with head.container():
             panels.head(QUESTION, "No step fits this filter.")
@@ -56,14 +66,14 @@ def explore(slug: str, run_id: str) -> None:
         buildings = "flat" if session.widget("next.buildings", True) else "none"
         base = cached.base(slug, session.theme(), faint=True, buildings=buildings)
         moved, zoomed = session.widget("next.moved", False), session.widget("next.zoom", False)
-        next_step.draw_map(cached.city(slug), base, step, mass=mass, moved=moved, zoomed=zoomed, key="next.map")
+        deck = next_step.draw_map(cached.city(slug), base, step, mass=mass, moved=moved, zoomed=zoomed, key="next.map")
     with right:
-        next_step.draw_ranking(step)
+        next_step.draw_ranking(step, deck, command_of(run_id, part, row, edit, shown))
         next_step.draw_predictors(step)
     with head.container():
         reference = questions.best_baseline(steps, predictors[0].name, [predictor.name for predictor in predictors])
         panels.head(QUESTION, questions.answer_sentence(step.after, step.places, step.truth, edit, reference))
-    details(step, steps[steps["user"] == row["user"]], int(row["step"]), predictors[0].name)
+    details(step, everything[everything["user"] == row["user"]], int(row["step"]), predictors[0].name)
     notes = cached.base(slug, session.theme(), faint=True).notes
     paper = next_step.source_of(predictors[0])
     st.caption(
@@ -72,8 +82,23 @@ def explore(slug: str, run_id: str) -> None:
     )
 
 
-def choose(steps: pd.DataFrame, predictor: str, places: Places) -> pd.Series | None:
-    """The controls that choose a step; None if no step fits the filter."""
+def command_of(run_id: str, part: str, row: pd.Series, edit: questions.QueryEdit, shown: int) -> str:
+    """The command that gives the same ranking; empty for an edited question, and for parts the command does not ask."""
+    if edit or part != "test":
+        return ""
+    words = ["mobiscope", "predict", run_id, "--user", str(row["user"]), "--step", str(row["step"]), "--top", str(shown)]
+    return shlex.join(words)
+
+
+def choose(steps: pd.DataFrame, everything: pd.DataFrame, predictor: str, places: Places) -> pd.Series | None:
+    """The controls that choose a step; None if no step fits the filter.
+
+    Args:
+        steps: The steps of the slice in view.
+        everything: All steps, which the count of a person's steps rests on.
+        predictor: Whose ranks the filter asks.
+        places: The places of the city.
+    """
     rank = steps.get(f"rank.{predictor}")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         person = st.container(width=250)
@@ -102,9 +127,12 @@ def choose(steps: pd.DataFrame, predictor: str, places: Places) -> pd.Series | N
             on_click=_go, args=(fitting, position + 1),
         )  # fmt: skip
         next_step.map_controls()
-        total = int((steps["user"] == row["user"]).sum())
+        total = int((everything["user"] == row["user"]).sum())
         when = row["when"]
-        st.caption(f"Step {int(row['step']) + 1} of {total}, {when:%a} {when.day} {when:%b %Y %H:%M}")
+        fits = (
+            f" · {wording.count(position + 1)} of {wording.count(len(fitting))} that fit" if len(fitting) < len(everything) else ""
+        )
+        st.caption(f"Step {int(row['step']) + 1} of {total}, {when:%a} {when.day} {when:%b %Y %H:%M}{fits}")
     if asked is not None and asked.user not in set(steps["user"]):
         st.caption(f"{wording.literal(asked.user, 40)} has no step here, so another person is shown.")
     return row

@@ -1,5 +1,7 @@
 """What if: edits of the city, the question or the mechanism, and what they change in an answer."""
 
+import shlex
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -76,7 +78,7 @@ def main() -> None:
         report_button(run_id, "what_if.report", scenario, comparison)
     match below:
         case "Ranking":
-            _ranking(comparison)
+            _ranking(comparison, _command(scenario))
         case "Substitutes":
             _substitutes(comparison)
         case "Smallest edits":
@@ -172,19 +174,24 @@ def _map(slug: str, city: City, places: Places, comparison: Comparison, scenario
             st.rerun()
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(note)
-        command = f"mobiscope whatif {store.slug(scenario.name)}.json --run {session.run()}"
-        export_menu("what_if.export", "what-if", ordered, base_map.deck(layers, city, theme), command)
+        export_menu("what_if.export", "what-if", ordered, base_map.deck(layers, city, theme), _command(scenario))
 
 
-def _ranking(comparison: Comparison) -> None:
+def _command(scenario: Scenario) -> str:
+    """The command that gives the same numbers from the saved scenario."""
+    return shlex.join(["mobiscope", "whatif", f"{store.slug(scenario.name)}.json", "--run", str(session.run())])
+
+
+def _ranking(comparison: Comparison, command: str) -> None:
+    table = comparison.candidates
     panels.panel(
         "Before and after",
         "Drawn: the places among the first ten before or after, with probability and rank.",
         "Read: change is in percentage points of probability; a dash is a place that cannot be answered.",
         "Do not conclude that people would act so; this is what the model says, from what it saw.",
         "Comparison: engine/scenarios/compare.py.",
+        actions=lambda: export_menu("what_if.export.ranking", "before-and-after", table, command=command),
     )
-    table = comparison.candidates
     shown = table[(table["rank_after"] <= TOP_K) | (table["rank_before"] <= TOP_K) | (table["edit"] != "")]
     st.dataframe(
         shown[["rank_before", "rank_after", "name", "category", "edit", "before", "after", "change"]],
@@ -206,6 +213,7 @@ def _substitutes(comparison: Comparison) -> None:
         "Drawn: the ten places that gained most probability, and how far they lie from the nearest edited place that lost some.",
         "Read: near places of the same category are substitutes; far ones of another are not.",
         "Do not conclude anything where no edited place lost probability; distances are then empty.",
+        actions=lambda: export_menu("what_if.export.substitutes", "substitutes", comparison.substitutes),
     )
     if comparison.substitutes.empty:
         panels.nothing("Nothing gained", "No place that was not edited gained probability.")
@@ -223,13 +231,19 @@ def _substitutes(comparison: Comparison) -> None:
 
 
 def _flips(predictor: Predictor, samples: Samples, index: int) -> None:
+    flips = smallest_flips(predictor, samples.histories(np.array([index])))
+    names = samples.log.places.names
+    table = pd.DataFrame(
+        [(flip.kind, flip.description, flip.size, flip.unit, names[flip.new_top], flip.probability) for flip in flips],
+        columns=["kind", "edit", "size", "unit", "new_first_guess", "probability"],
+    )
     panels.panel(
         "The smallest edit that changes the answer",
         "Drawn: for each kind of edit of the question, the smallest one after which another place comes first.",
         "Read: a small edit means an answer on the edge; a missing kind means that no such edit changes it.",
         "Do not conclude that the person would go elsewhere; only the model's answer is probed.",
+        actions=lambda: export_menu("what_if.export.flips", "smallest-edits", table),
     )
-    flips = smallest_flips(predictor, samples.histories(np.array([index])))
     if not flips:
         panels.nothing("No such edit changes the first guess", "Neither hour, weekday, one visit less nor another last visit does.")
     for flip in flips:
@@ -263,8 +277,9 @@ def _metrics(predictor: Predictor, samples: Samples, scenario: Scenario) -> None
         return
     with st.spinner(f"Asking {wording.counted(len(test), 'question')} twice"):
         table = compare_metrics(predictor, test, scenario)
-    table["metric"] = [METRICS[name].title for name in table["metric"]]
-    st.dataframe(table, hide_index=True, key="what_if.metrics")
+    shown = table.assign(metric=[METRICS[name].title for name in table["metric"]])
+    st.dataframe(shown, hide_index=True, key="what_if.metrics")
+    export_menu("what_if.export.metrics", "what-if-metrics", table)
 
 
 main()

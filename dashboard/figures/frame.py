@@ -12,6 +12,12 @@ CONFIG: dict[str, Any] = {"displayModeBar": False, "scrollZoom": False}
 """For `st.plotly_chart(config=)`: no tool bar over small figures."""
 
 
+def chart_config(name: str, **more: Any) -> dict[str, Any]:
+    """For `st.plotly_chart(config=)`: one button that saves the chart as it is seen, as a PNG of that name, made by the browser."""
+    shape = {"format": "png", "filename": name, "scale": 2}
+    return {"displaylogo": False, "scrollZoom": False, "modeBarButtons": [["toImage"]], "toImageButtonOptions": shape} | more
+
+
 def dress(figure: go.Figure, theme: Theme, height: int) -> go.Figure:
     """Gives a figure the theme's ink and thin frame, and returns it.
 

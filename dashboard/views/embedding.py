@@ -122,7 +122,7 @@ def picture(run_id: str, name: str, method: str, colour: str, log: VisitLog) -> 
         key=f"embeddings.picture.{run_id}.{name}.{method}",
         on_select="rerun",
         selection_mode=("lasso", "box", "points"),
-        config={"displaylogo": False, "modeBarButtonsToRemove": ["autoScale2d", "toImage"], "scrollZoom": True},
+        config={"displaylogo": False, "modeBarButtonsToRemove": ["autoScale2d"], "scrollZoom": True},
     )
     caught = tuple(str(point["customdata"]) for point in state["selection"]["points"] if point.get("customdata") is not None)
     if caught and caught != session.get("embeddings.caught", ()):
@@ -137,7 +137,18 @@ def picture(run_id: str, name: str, method: str, colour: str, log: VisitLog) -> 
         said += f" {wording.count(len(shown.chosen))} of {wording.count(shown.total)} points are drawn, every popularity decile in its share."
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(wording.literal(said, limit=400))
-        export_menu(f"embeddings.export.{name}", f"{name}-{method}", _exported(embedding, shown, log))
+        python = _python(run_id, name) + f"\npicture = project_embedding(vectors, {method!r})"
+        python = python.replace("from engine.runs", "from engine.projection import project_embedding\nfrom engine.runs")
+        export_menu(f"embeddings.export.{name}", f"{name}-{method}", _exported(embedding, shown, log), python=python, chart=True)
+
+
+def _python(run_id: str, name: str) -> str:
+    """The lines that give an embedding's vectors."""
+    return (
+        "from engine.runs import Run\n\n"
+        f"run = Run.open({run_id!r}).load()\n"
+        f"vectors = run.model.embeddings(run.data.samples.log.places)[{name!r}].vectors"
+    )
 
 
 def _exported(embedding: Any, shown: Any, log: VisitLog) -> pd.DataFrame:
@@ -223,8 +234,23 @@ def linked_map(run_id: str, name: str, colour: str, log: VisitLog) -> None:
         session.put("embeddings.clicked", clicked)
         session.select(clicked, "map of an embedding", primary=clicked[-1])
         st.rerun()
-    if len(order) < len(places):
-        st.caption(f"The {wording.count(len(order))} most visited of {wording.count(len(places))} places are drawn.")
+    table = pd.DataFrame(
+        {
+            "location_id": places.ids,
+            "name": places.names,
+            "category": np.array(places.category_names, object)[places.category],
+            "visits_in_training": visits,
+            "colour_of": meaning.title,
+            "shown": meaning.groups if meaning.groups is not None else meaning.values,
+            "selected": np.isin(places.ids.astype(str), list(selected)),
+            "longitude": places.longitude,
+            "latitude": places.latitude,
+        }
+    )
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        drawn = f"The {wording.count(len(order))} most visited of {wording.count(len(places))} places are drawn. "
+        st.caption(f"{drawn if len(order) < len(places) else ''}Click a place to see its neighbours.")
+        export_menu("embeddings.export.map", f"{name}-places", table, base_map.deck(layers, city, theme))
 
 
 def neighbours(run_id: str, name: str, log: VisitLog) -> None:
@@ -238,22 +264,31 @@ def neighbours(run_id: str, name: str, log: VisitLog) -> None:
     row = places.index[chosen.primary]
     found, similarity = nearest(cached.embeddings(run_id)[name].vectors, row, 10)
     distance = np.hypot(places.x[found] - places.x[row], places.y[found] - places.y[row])
-    st.markdown(
-        f"Nearest to **{wording.literal(places.names[row])}** ({wording.literal(places.category_names[places.category[row]])}):"
+    table = pd.DataFrame(
+        {
+            "place": places.names[found],
+            "category": np.array(places.category_names, object)[places.category[found]],
+            "cosine": similarity.round(3),
+            "distance, m": distance.round(),
+            "visits in training": log.visits_in_training[found],
+        }
     )
-    st.dataframe(
-        pd.DataFrame(
-            {
-                "place": places.names[found],
-                "category": np.array(places.category_names, object)[places.category[found]],
-                "cosine": similarity.round(3),
-                "distance, m": distance.round(),
-                "visits in training": log.visits_in_training[found],
-            }
+    where = {"longitude": places.longitude[found], "latitude": places.latitude[found]}
+    python = _python(run_id, name).replace("from engine.runs", "from engine.projection import nearest\nfrom engine.runs")
+    panels.panel(
+        f"Nearest to {wording.literal(places.names[row])}",
+        "Drawn: the ten places whose vectors point most nearly the same way, with how far they lie on the ground.",
+        "Read: cosine 1 is the same direction. Far places of a like kind are what meaning adds to position.",
+        "Do not conclude that the model takes them for one another; the picture is of vectors, not of answers.",
+        "CaLLiPer §3 (place embeddings).",
+        actions=lambda: export_menu(
+            "embeddings.export.neighbours",
+            "neighbours",
+            table.assign(location_id=places.ids[found], **where),
+            python=f"{python}\nfound, cosine = nearest(vectors, {row}, 10)",
         ),
-        hide_index=True,
-        key="embeddings.neighbours",
     )
+    st.dataframe(table, hide_index=True, key="embeddings.neighbours")
 
 
 def _labels(embedding: Any, log: VisitLog) -> np.ndarray:

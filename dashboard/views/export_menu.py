@@ -13,7 +13,16 @@ from dashboard.figures.still import still_png
 from engine.city.schema import WGS84
 
 
-def export_menu(key: str, name: str, table: pd.DataFrame | None = None, deck: pdk.Deck | None = None, command: str = "") -> None:
+def export_menu(
+    key: str,
+    name: str,
+    table: pd.DataFrame | None = None,
+    deck: pdk.Deck | None = None,
+    command: str = "",
+    python: str = "",
+    chart: bool = False,
+    label: str = "Export",
+) -> None:
     """A quiet menu; files are made when they are asked for.
 
     Args:
@@ -22,8 +31,11 @@ def export_menu(key: str, name: str, table: pd.DataFrame | None = None, deck: pd
         table: What the panel shows; with `longitude` and `latitude` (degrees) it can leave as points.
         deck: The panel's map.
         command: The command line that gives the same numbers.
+        python: Lines of Python that give the same numbers, where no command does.
+        chart: Whether the panel is a chart whose own button saves it as a picture.
+        label: Of the menu.
     """
-    with st.popover("Export", type="tertiary"):
+    with st.popover(label, type="tertiary"):
         if table is not None:
             _button("CSV", lambda: csv_bytes(_flat(table)), f"{name}.csv", "text/csv", f"{key}.csv")
             if {"longitude", "latitude"} <= set(table.columns):
@@ -34,9 +46,14 @@ def export_menu(key: str, name: str, table: pd.DataFrame | None = None, deck: pd
         if deck is not None:
             theme = session.theme()
             _button("PNG of the map", lambda: still_png(deck, theme, (1200, 960)), f"{name}.png", "image/png", f"{key}.png")
+        if chart:
+            st.caption("PNG: the camera that appears over the chart.")
         if command:
             st.caption("The same numbers from the command line:")
             st.code(command, language="bash", wrap_lines=True)
+        if python:
+            st.caption("The same numbers in Python:")
+            st.code(python, language="python", wrap_lines=True)
 
 
 def geojson_bytes(table: pd.DataFrame) -> bytes:

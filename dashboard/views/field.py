@@ -1,15 +1,17 @@
 """What a model thinks of every point of a city: similarity to a text or a place, false colour, change, and the kernel curve."""
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from dashboard import cached, panels, session, wording
 from dashboard.figures import base_map
 from dashboard.figures.field_map import kernel_figure, raster_layer, value_image
+from dashboard.figures.frame import chart_config
 from dashboard.views import city_map
 from dashboard.views.export_menu import export_menu
 from engine.city.samples import VisitLog
-from engine.field import change_per_metre, false_colour, similarity_to
+from engine.field import Kernel, change_per_metre, false_colour, similarity_to
 
 SHOWN = {"text": "Like a text", "place": "Like the chosen place", "colour": "False colour", "change": "Where meaning changes"}
 
@@ -17,6 +19,7 @@ SHOWN = {"text": "Like a text", "place": "Like the chosen place", "colour": "Fal
 def draw(run_id: str, log: VisitLog) -> None:
     """Map left, its control and the kernel curve right."""
     left, right = st.columns([62, 38], gap="medium")
+    kernel = cached.kernel(run_id)
     with right:
         shown = st.segmented_control("Shown", list(SHOWN), default="text", required=True, format_func=SHOWN.get, key="field.shown")
         text = st.text_input("Text", "coffee", max_chars=200, key="field.text") if shown == "text" else ""
@@ -26,9 +29,9 @@ def draw(run_id: str, log: VisitLog) -> None:
             "Read: the dashed line is the learned range, where likeness has fallen to 1/e of its excess; the dotted one is any two places.",
             "Do not conclude that two places further apart than the range differ; they are as alike as any two.",
             "CaLLiPer §3 (grid position code), specification §7.",
+            actions=lambda: export_menu("field.export.kernel", "alike-by-distance", _kernel_table(kernel), chart=True),
         )
-        kernel = cached.kernel(run_id)
-        st.plotly_chart(kernel_figure(kernel, session.theme()), key="field.kernel", config={"displayModeBar": False})
+        st.plotly_chart(kernel_figure(kernel, session.theme()), key="field.kernel", config=chart_config("alike-by-distance"))
         reach = wording.metres(kernel.learned_range_m) if np.isfinite(kernel.learned_range_m) else "never"
         st.caption(f"Learned range: {wording.literal(reach)}. Any two places: cosine {kernel.baseline:.2f}.")
     with left:
@@ -57,13 +60,29 @@ def _map(run_id: str, log: VisitLog, shown: str, text: str) -> None:
         low, high = (float(value) for value in np.percentile(values, [2, 98]))
         image = value_image(values, theme, low, high)
         said = f"Cosine of every point with {about}: dark {low:.2f} or less, bright {high:.2f} or more."
+    longitude, latitude = (grid.ravel() for grid in raster.centres())
+    measured = values if shown != "colour" else image / 255
+    columns = measured.reshape(len(longitude), -1)
+    names = ["value"] if columns.shape[1] == 1 else ["red", "green", "blue"]
+    table = pd.DataFrame(columns, columns=names).assign(longitude=longitude, latitude=latitude)
     base = cached.base(slug, theme, places=False, buildings="none")
     layers = [*base.layers, raster_layer(image, raster.bounds)]
     legend = [] if shown == "colour" else [city_map.Entry("ramp", "low to high")]
     city_map.draw(cached.city(slug), layers, key="field.map", alt=f"Map of the model's field: {SHOWN[shown]}", legend=legend)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(wording.literal(said, limit=300))
-        export_menu("field.export", f"field-{shown}", deck=base_map.deck(layers, cached.city(slug), theme))
+        export_menu("field.export", f"field-{shown}", table, base_map.deck(layers, cached.city(slug), theme))
+
+
+def _kernel_table(kernel: Kernel) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "distance_m": kernel.distance_m,
+            "cosine": kernel.similarity,
+            "low_10_percent": kernel.low,
+            "high_90_percent": kernel.high,
+        }
+    )
 
 
 def _query(run_id: str, log: VisitLog, shown: str, text: str) -> tuple[np.ndarray | None, str]:

@@ -13,7 +13,7 @@ import streamlit as st
 from dashboard import cached, panels, questions, session, wording
 from dashboard.figures import answer_table, base_map, colours
 from dashboard.figures.bars import probability_bars, step_strip
-from dashboard.figures.frame import CONFIG
+from dashboard.figures.frame import chart_config
 from dashboard.figures.mass import concentration, mass_by_square, mass_layers, moved_layers, square_size
 from dashboard.figures.ranking import guess_layers, guess_radius, truth_layers
 from dashboard.figures.rhythm import hour_curve
@@ -21,6 +21,7 @@ from dashboard.figures.trajectory import NUMBERED, history_layers
 from dashboard.questions import WEEKDAYS, QueryEdit, Reply
 from dashboard.views import city_map
 from dashboard.views.city_map import Entry
+from dashboard.views.export_menu import export_menu
 from engine.city.city import City
 from engine.city.samples import Places, Samples
 from engine.models.base import Predictor
@@ -150,8 +151,8 @@ def map_controls() -> None:
 
 def draw_map(
     city: City, base: base_map.BaseMap, step: Step, *, mass: bool, moved: bool, zoomed: bool, key: str, height: int = 480
-) -> None:
-    """Path, guesses and truth on the city, over where the probability lies if that is asked for."""
+) -> pdk.Deck:
+    """Path, guesses and truth on the city, over where the probability lies if that is asked for; returns what is drawn."""
     theme, places = session.theme(), step.places
     history = questions.history_of(step.samples, step.index, step.edit)
     table = questions.ranking_table(step.model, places, step.here, step.truth, step.shown)
@@ -181,6 +182,7 @@ def draw_map(
     sentence = f"Map: {len(history)} visits, {len(table)} guesses and the place the person went to."
     view = step_view(step) if zoomed else None
     city_map.draw(city, layers, key=key, alt=sentence, legend=legend, attribution=base.attribution, height=height, view=view)
+    return base_map.deck(layers, city, theme, view=view)
 
 
 def step_view(step: Step) -> pdk.ViewState:
@@ -221,16 +223,23 @@ def _truth(step: Step, table: pd.DataFrame) -> list:
 # ---- evidence --------------------------------------------------------------------------------------------------------------
 
 
-def draw_ranking(step: Step) -> None:
-    """The model's list beside what it was before an edit."""
+def draw_ranking(step: Step, deck: pdk.Deck, command: str) -> None:
+    """The model's list beside what it was before an edit.
+
+    Args:
+        step: The step.
+        deck: The map it is drawn on, for the export menu.
+        command: The command that answers the same question; empty where none does.
+    """
     theme = session.theme()
+    table = questions.ranking_table(step.model, step.places, step.here, step.truth, step.shown)
     panels.panel(
         "What comes next",
         "The places the model holds most probable, best first, with their share of the probability and their distance from the last visit.",
         f"The gold row with {answer_table.TRUTH_MARK} is where the person went. After an edit, arrows tell the rank a place had before.",
         "A share is the model's belief about this one step, not how often it is right; Runs tells that.",
+        actions=lambda: export_menu("next.export.ranking", "next-location", table.drop(columns="location"), deck, command),
     )
-    table = questions.ranking_table(step.model, step.places, step.here, step.truth, step.shown)
     before = None
     if step.edit:
         before = pd.DataFrame(
@@ -254,12 +263,6 @@ def _certainty(step: Step) -> str:
 
 def draw_predictors(step: Step) -> None:
     """The same question answered by the model and the baselines."""
-    panels.panel(
-        "The same step, asked others",
-        "The rank each predictor gave to where the person went, the share it gave it, and how far its first guess lies from it.",
-        "Read down the rank: a baseline above the model had this step better. All see the same history and the same edit.",
-        "One step proves nothing. A share with * is a score made to add up to one, not a probability.",
-    )
     places, truth = step.places, step.truth
     rows = [
         {
@@ -274,6 +277,13 @@ def draw_predictors(step: Step) -> None:
         for position, reply in enumerate(step.after)
     ]
     ordered = rows[:1] + sorted(rows[1:], key=lambda row: row["rank"])
+    panels.panel(
+        "The same step, asked others",
+        "The rank each predictor gave to where the person went, the share it gave it, and how far its first guess lies from it.",
+        "Read down the rank: a baseline above the model had this step better. All see the same history and the same edit.",
+        "One step proves nothing. A share with * is a score made to add up to one, not a probability.",
+        actions=lambda: export_menu("next.export.predictors", "next-location-predictors", pd.DataFrame(ordered)),
+    )
     st.html(answer_table.style(session.theme()) + answer_table.predictors_html(ordered, session.theme()))
 
 
@@ -282,25 +292,30 @@ def draw_predictors(step: Step) -> None:
 
 def draw_why_not(step: Step) -> None:
     """Why the truth was not the first guess, as facts."""
+    facts = questions.why_not(step.model, step.samples, step.index, step.truth)
     panels.panel(
         "Why not the truth",
         "What can be counted about the place the person went to: its rank, whether training knew it, whether the person did.",
         "A place new to training or to the person is hard for every predictor; a known one that ranks low is the model's own miss.",
         "These are facts about the data and the list. They do not say which of them caused the rank.",
+        actions=lambda: export_menu(
+            "next.export.why", "next-location-why-not", pd.DataFrame({"fact": [wording.plain(fact) for fact in facts]})
+        ),
     )
-    for fact in questions.why_not(step.model, step.samples, step.index, step.truth):
+    for fact in facts:
         st.markdown(f"- {fact}")
 
 
 def draw_steps(steps: pd.DataFrame, step: Step, current: int, predictor: str, key: str) -> int | None:
     """The person's steps, hit or miss; returns the step that was clicked, None if none was."""
+    column = f"rank.{predictor}"
     panels.panel(
         "Steps of this person",
         "Every step of the person in this part of the data: the higher the mark, the better the truth was ranked.",
         "Circles are first guesses that were right, diamonds lie in the top 10, crosses below. Click a mark to look at its step.",
         "The vertical axis is logarithmic; ranks beyond 1,000 and places that cannot be ranked lie on its floor.",
+        actions=lambda: export_menu("next.export.steps", "steps-of-a-person", _steps_table(steps, step), chart=column in steps),
     )
-    column = f"rank.{predictor}"
     if column not in steps:
         st.caption("The run has no table of predictions; its steps cannot be told apart here.")
         return None
@@ -321,7 +336,7 @@ def draw_steps(steps: pd.DataFrame, step: Step, current: int, predictor: str, ke
     state = st.plotly_chart(
         figure,
         theme=None,
-        config=CONFIG,
+        config=chart_config("steps-of-a-person"),
         key=f"{key}.strip",
         on_select="rerun",
         selection_mode="points",
@@ -331,19 +346,32 @@ def draw_steps(steps: pd.DataFrame, step: Step, current: int, predictor: str, ke
     return int(points[0]["customdata"][0]) if points and points[0].get("customdata") else None
 
 
+def _steps_table(steps: pd.DataFrame, step: Step) -> pd.DataFrame:
+    """The steps with names instead of positions."""
+    places, ranks = step.places, [name for name in steps if str(name).startswith("rank.")]
+    truth = steps["truth"].to_numpy()
+    return steps[["user", "step", "when", *ranks]].assign(
+        location_id=places.ids[truth],
+        name=places.names[truth],
+        longitude=places.longitude[truth],
+        latitude=places.latitude[truth],
+    )
+
+
 def draw_shift(step: Step) -> None:
     """Before and after an edit."""
+    table = questions.shift_table(step.before[0], step.model, step.places, step.truth, step.shown) if step.edit else pd.DataFrame()
     panels.panel(
         "Before and after",
         "The places of both lists: their rank and share before the edit and after it.",
         "Shares change in percentage points (pp). What one place gains, others lose.",
         "An edit asks the trained model another question. It does not say what the person would have done.",
+        actions=(lambda: export_menu("next.export.shift", "before-and-after", table, chart=True)) if step.edit else None,
     )
     if not step.edit:
         st.caption("Nothing is edited. Change the hour, the weekday, the person or the visits above the map.")
         return
     st.markdown(f"Asked {step.edit.describe()}.")
-    table = questions.shift_table(step.before[0], step.model, step.places, step.truth, step.shown)
     left, right = st.columns([55, 45], gap="medium")
     with left:
         st.html(answer_table.style(session.theme()) + answer_table.shift_html(table, session.theme()))
@@ -352,48 +380,56 @@ def draw_shift(step: Step) -> None:
         truth = np.flatnonzero(head["is_truth"].to_numpy())
         series = [("before", "prediction", head["before"].to_numpy()), ("after the edit", "edited", head["after"].to_numpy())]
         figure = probability_bars(head["name"].tolist(), series, session.theme(), int(truth[0]) if len(truth) else None)
-        st.plotly_chart(figure, theme=None, config=CONFIG, key="next.shift", alt="Shares before and after the edit")
+        st.plotly_chart(
+            figure, theme=None, config=chart_config("before-and-after"), key="next.shift", alt="Shares before and after the edit"
+        )
 
 
 def draw_probabilities(step: Step) -> None:
     """The model's first places beside what the best-placed baseline gives them."""
-    panels.panel(
-        "Probabilities",
-        "The model's first places, and the share that the baseline which did best on this step gives to the same places.",
-        "Long blue beside short grey: the model believes in a place the baseline would not name.",
-        "A baseline that counts visits gives scores made to add up to one; compare their order rather than their size.",
-    )
     top = step.model.top[: min(step.shown, 10)]
     series = [(step.model.title, "prediction", step.model.probability[top])]
     others = [reply for reply in step.after[1:] if len(reply.top)]
     if others:
         best = min(others, key=lambda reply: reply.rank)
         series.append((best.title, "baseline", best.probability[top]))
+    table = questions.describe_places(step.places, top).assign(**{title: shares for title, _, shares in series})
+    panels.panel(
+        "Probabilities",
+        "The model's first places, and the share that the baseline which did best on this step gives to the same places.",
+        "Long blue beside short grey: the model believes in a place the baseline would not name.",
+        "A baseline that counts visits gives scores made to add up to one; compare their order rather than their size.",
+        actions=lambda: export_menu("next.export.probabilities", "probabilities", table, chart=True),
+    )
     truth = np.flatnonzero(top == step.truth)
     figure = probability_bars(step.places.names[top].tolist(), series, session.theme(), int(truth[0]) if len(truth) else None)
-    st.plotly_chart(figure, theme=None, config=CONFIG, key="next.probabilities", alt="Shares of the first places")
+    st.plotly_chart(
+        figure, theme=None, config=chart_config("probabilities"), key="next.probabilities", alt="Shares of the first places"
+    )
 
 
 def draw_day(step: Step) -> None:
     """When the person goes out, from training, with the hour of the question."""
-    panels.panel(
-        "The person's day",
-        "Visits of this person per local hour in the training part.",
-        "The line marks the hour of the question as it is asked now.",
-        "Check-ins are not presence: an hour without visits may only be an hour without check-ins.",
-    )
     log = step.samples.log
     user = log.user[step.samples.target[step.index]]
     mine = log.training()
     mine = mine[log.user[mine] == user]
     hours = np.bincount(log.minute[mine] // 60, minlength=24)
+    table = pd.DataFrame({"hour": np.arange(24), "visits_in_training": hours})
+    panels.panel(
+        "The person's day",
+        "Visits of this person per local hour in the training part.",
+        "The line marks the hour of the question as it is asked now.",
+        "Check-ins are not presence: an hour without visits may only be an hour without check-ins.",
+        actions=lambda: export_menu("next.export.day", "day-of-a-person", table, chart=True),
+    )
     last = step.samples.target[step.index] - 1
     hour = int(log.minute[last]) // 60 if step.edit.hour is None else step.edit.hour
     st.caption(f"{wording.counted(len(mine), 'visit')} in training; busiest on {_busiest(log.weekday[mine])}.")
     st.plotly_chart(
         hour_curve(hours, session.theme(), hour=hour),
         theme=None,
-        config=CONFIG,
+        config=chart_config("day-of-a-person"),
         key="next.day",
         alt="Visits per hour of this person",
     )

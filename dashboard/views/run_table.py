@@ -1,20 +1,23 @@
 """The list of runs, one run against its baselines, and two runs against each other."""
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, exports, navigation, panels, session, wording
+from dashboard import cached, navigation, panels, session, wording
 from dashboard.cached.score_data import LISTED
 from dashboard.figures.bars import metric_bars
-from dashboard.figures.frame import CONFIG
+from dashboard.figures.frame import chart_config
 from dashboard.figures.slice_bars import slice_bars
+from dashboard.views.export_menu import export_menu
 from dashboard.views.job_card import STATES
 from dashboard.views.report_button import report_button
 from dashboard.views.run_gate import PAGE_OF, PREDICTS
 from dashboard.views.versus import versus
+from engine.cli import command_for
 from engine.errors import MobiscopeError
 from engine.runs import Run, RunSummary, delete, rename
 
@@ -45,6 +48,8 @@ def draw(runs: list[RunSummary]) -> None:
         )
         runs = runs[:MOST_RUNS]
     table = listing(runs)
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        export_menu("runs.export.list", "runs", table, command="mobiscope runs")
     state = st.dataframe(
         table.drop(columns="id"),
         hide_index=True,
@@ -165,6 +170,9 @@ def _against_baselines(run: RunSummary) -> None:
         "Read: intervals come from drawing people with replacement, because the steps of one person resemble each other.",
         "Do not conclude from two overlapping intervals that there is no difference; compare two runs for a paired interval.",
         "Baselines only count the training visits or the window before a step.",
+        actions=lambda: export_menu(
+            "runs.export.baselines", f"{run.id}-metrics", table, command=shlex.join(["mobiscope", "evaluate", run.id]), chart=True
+        ),
     )
     left, right = st.columns([40, 60], gap="medium")
     with left:
@@ -174,7 +182,7 @@ def _against_baselines(run: RunSummary) -> None:
         st.plotly_chart(
             figure.update_yaxes(autorange="reversed"),
             key="runs.bars",
-            config=CONFIG,
+            config=chart_config(f"{run.id}-{metric}"),
             alt=f"{cached.metric_title(metric)} of the model and its baselines",
         )
     with right:
@@ -188,15 +196,6 @@ def _against_baselines(run: RunSummary) -> None:
             shown.rename(columns={"title": "method"}), hide_index=True, key="runs.metrics", height=38 + 35 * min(len(shown), 14)
         )
         st.caption(f"Value and 95 % interval; shares in per cent; n = {wording.count(overall['n'].max())} test steps.")
-        st.download_button(
-            "Export the metrics",
-            lambda: exports.csv_bytes(table),
-            file_name=f"{run.id}-metrics.csv",
-            mime="text/csv",
-            key="runs.export",
-            on_click="ignore",
-            type="tertiary",
-        )
 
 
 def _shown(table: pd.DataFrame) -> list[str]:
@@ -240,18 +239,25 @@ def _by_slice(run: RunSummary) -> None:
             key="runs.slice_baseline",
             width=260,
         )
-    st.caption(f"{titles.get(name, ('', ''))[1]} {cached.metric_meaning(metric)}")
     rows = table[(table["slice"] == name) & (table["metric"] == metric) & table["predictor"].isin([run.model, compared])]
     drawn = rows.assign(series=rows["title"])[["series", "group", "value", "low", "high", "n"]]
+    command = shlex.join(["mobiscope", "evaluate", run.id, "--slice", name])
+    panels.panel(
+        f"{cached.metric_title(metric)} by {titles.get(name, (name, ''))[0].lower()}",
+        f"Drawn: {cached.metric_meaning(metric)} {titles.get(name, ('', ''))[1]} The line through a dot is its 95 % interval.",
+        "Read: compare dots inside one group; the number of test cases stands under each.",
+        "Do not conclude that a group is hard because of what names it; groups differ in many ways at once.",
+        actions=lambda: export_menu("runs.export.slices", f"{run.id}-{name}-{metric}", rows, command=command, chart=True),
+    )
     own = set(rows.loc[rows["predictor"] == run.model, "title"])
     unit = cached.metric_unit(metric)
     st.plotly_chart(
         slice_bars(drawn, unit, session.theme(), models=own, title=cached.metric_title(metric)),
         key="runs.slices",
-        config=CONFIG,
+        config=chart_config(f"{run.id}-{name}-{metric}"),
         alt=f"{cached.metric_title(metric)} by {name}",
     )
-    st.caption("Dots with 95 % intervals; the number of test steps stands under each group. Groups without a step have no dot.")
+    st.caption("Groups without a case (n = 0) have no dot.")
 
 
 def _position(names: list[str], found: cached.Headline | None, table: pd.DataFrame) -> int:
@@ -265,26 +271,29 @@ def _warnings(run: RunSummary) -> None:
         st.caption("This model declares no failure detectors.")
         return
     fired = table[table["fired"]]
-    st.markdown(
-        f"{wording.count(len(fired))} of {wording.counted(len(table), 'failure detector')} fired after training."
-        if len(fired)
-        else f"None of {wording.counted(len(table), 'failure detector')} fired after training."
-    )
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.markdown(
+            f"{wording.count(len(fired)) if len(fired) else 'None'} of {wording.counted(len(table), 'failure detector')} "
+            "fired after training."
+        )
+        export_menu("runs.export.warnings", f"{run.id}-warnings", table)
     shown = table.sort_values("fired", ascending=False)[["name", "fired", "value", "threshold", "meaning"]]
     st.dataframe(shown, hide_index=True, key="runs.warnings", column_config={"meaning": st.column_config.TextColumn(width="large")})
 
 
 def _settings(run: RunSummary) -> None:
     opened = Run.open(run.id)
+    config, asked = _flat(opened.config), _flat(opened.request.model_dump(mode="json", exclude={"config"}))
+    both = pd.concat([config.assign(of="model"), asked.assign(of="request")], ignore_index=True)
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        export_menu("runs.export.settings", f"{run.id}-settings", both, command=command_for(opened.request))
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown("**Settings of the model**")
-        st.dataframe(_flat(opened.config), hide_index=True, key="runs.config", height=380)
+        st.dataframe(config, hide_index=True, key="runs.config", height=380)
     with right:
         st.markdown("**What was asked**")
-        st.dataframe(
-            _flat(opened.request.model_dump(mode="json", exclude={"config"})), hide_index=True, key="runs.request", height=380
-        )
+        st.dataframe(asked, hide_index=True, key="runs.request", height=380)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> pd.DataFrame:
@@ -321,15 +330,21 @@ def _delete(run_id: str) -> None:
 
 def comparison(first: RunSummary, second: RunSummary) -> None:
     """Metric differences with paired intervals, and in what the two runs differ."""
+    tasks = [cached.run_task(run.id) for run in (first, second)]
+    alike = tasks == ["next_location", "next_location"]
+    difference = cached.run_difference(first.id, second.id) if alike else pd.DataFrame()
+    columns = {"a": first.name, "b": f"{second.name} ", "value": "difference"}
     panels.panel(
         f"{wording.literal(first.name)} minus {wording.literal(second.name)}",
         "Drawn: every metric of both runs on the same test steps, and their difference with the 95 % interval of a paired "
         "bootstrap.",
         "Read: where the interval leaves out zero, the difference is more than the choice of people explains.",
         "Do not conclude anything about other seeds: one run is one seed.",
+        actions=(lambda: export_menu("runs.export.difference", "difference", difference.rename(columns=columns)))
+        if alike
+        else None,
     )
-    tasks = [cached.run_task(run.id) for run in (first, second)]
-    if tasks != ["next_location", "next_location"]:
+    if not alike:
         what = " and ".join(dict.fromkeys(PREDICTS[task] for task in tasks))
         panels.nothing(
             "No metric of both" if tasks[0] != tasks[1] else "No paired difference of such runs yet",
@@ -337,7 +352,6 @@ def comparison(first: RunSummary, second: RunSummary) -> None:
         )
         _setup(first, second)
         return
-    difference = cached.run_difference(first.id, second.id)
     told = difference[(difference["low"] > 0) | (difference["high"] < 0)]
     st.markdown(
         f"The two differ clearly in {wording.count(len(told))} of {wording.counted(len(difference), 'metric')} "
@@ -398,5 +412,6 @@ def _differences(first: dict[str, str], second: dict[str, str], one: str, two: s
     ]
     if rows:
         st.dataframe(pd.DataFrame(rows), hide_index=True, key=f"runs.{key}")
+        export_menu(f"runs.export.{key}", f"{key}-differences", pd.DataFrame(rows))
     else:
         st.caption("None: they are the same.")

@@ -1,5 +1,6 @@
 """Metrics by slice for runs and baselines at once, the places a model starves, and the cases behind a group."""
 
+import shlex
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import streamlit as st
 from dashboard import cached, panels, session, wording
 from dashboard.figures import base_map, colours
 from dashboard.figures.found_places import found_by_place, found_layers
+from dashboard.figures.frame import chart_config
 from dashboard.figures.slice_bars import slice_bars
 from dashboard.views import city_map
 from dashboard.views.export_menu import export_menu
@@ -67,12 +69,17 @@ def measured(chosen: list[Series], slice_name: str, metric: str) -> pd.DataFrame
 def bars(table: pd.DataFrame, chosen: list[Series], slice_name: str, metric: str, selected: str | None) -> str | None:
     """The chart; returns the group that was clicked in this run, None if none was."""
     declared, measure = SLICES[slice_name], METRICS[metric]
+    ids = list(dict.fromkeys(series.run_id for series in chosen))
+    command = "\n".join(shlex.join(["mobiscope", "evaluate", run_id, "--slice", slice_name]) for run_id in ids)
     panels.panel(
         f"{measure.title} by {declared.title[0].lower()}{declared.title[1:]}",
         f"Drawn: {measure.meaning} {declared.meaning} The line through a dot is the 95 % bootstrap interval over people.",
         "Read: compare dots inside one group. Overlapping lines mean that the difference may be chance. n is the number of cases.",
         "Do not conclude that a group is hard because of what names it; groups differ in many ways at once, and small groups swing.",
         "Architecture of the evaluation: docs/evaluation.md.",
+        actions=lambda: export_menu(
+            "slices.export", f"{slice_name}-{metric}", table.assign(slice=slice_name, metric=metric), command=command, chart=True
+        ),
     )
     shown = table[table["group"].isin(table.loc[table["n"] > 0, "group"])]
     if shown.empty:
@@ -86,7 +93,7 @@ def bars(table: pd.DataFrame, chosen: list[Series], slice_name: str, metric: str
         key=f"slices.bars.{slice_name}.{metric}",
         on_select="rerun",
         selection_mode="points",
-        config={"displayModeBar": False},
+        config=chart_config(f"{slice_name}-{metric}"),
     )
     points = state["selection"]["points"] if state else []
     return str(points[0]["customdata"][0]) if points else None
@@ -120,8 +127,25 @@ def starved_map(slug: str, predictions: pd.DataFrame, places: Places, k: int) ->
     return starved
 
 
-def cases(slug: str, predictions: pd.DataFrame, places: Places) -> tuple[str, int] | None:
-    """The cases as a table; returns the person and step that was picked, None if none was."""
+def cases(slug: str, predictions: pd.DataFrame, places: Places, title: str) -> tuple[str, int] | None:
+    """The cases as a table; returns the person and step that was picked, None if none was.
+
+    Args:
+        slug: The city.
+        predictions: The cases.
+        places: The places they are about.
+        title: Of the panel.
+    """
+    truth = predictions["true_id"].to_numpy()
+    table = predictions.drop(columns=["true_id", "topk_ids", "topk_probs"], errors="ignore").assign(
+        location_id=places.ids[truth],
+        name=places.names[truth],
+        longitude=places.longitude[truth],
+        latitude=places.latitude[truth],
+    )
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader(title, anchor=False)
+        export_menu("slices.export.cases", "cases", table)
     worst = predictions.sort_values("true_prob", kind="stable").head(MOST_CASES)
     local = worst["started_at"].dt.tz_convert(cached.city(slug).time_zone)
     first = worst["topk_ids"].map(lambda ids: int(ids[0]) if len(ids) else -1).to_numpy()

@@ -6,7 +6,7 @@ import pydeck as pdk
 import streamlit as st
 
 from dashboard import cached, navigation, panels, session, wording
-from dashboard.figures import colours
+from dashboard.figures import base_map, colours
 from dashboard.figures.ranking import guess_layers, truth_layers
 from dashboard.views import city_map, twin_maps
 from dashboard.views.export_menu import export_menu
@@ -110,7 +110,17 @@ def _answers(first: RunSummary, second: RunSummary, case: pd.Series, places: Pla
     ]
     alt = f"Guesses of {first.name}, left, and of {second.name}, right, and the truth"
     twin_maps.draw(city, base.layers, *marks, key="versus.maps", alt=alt, legend=legend, attribution=base.attribution, height=430)
-    st.caption("The two maps move together: drag or scroll in either.")
+    table = pd.concat(
+        [guesses_of(side, case, places).assign(run=run.name) for side, run in zip(SIDES, (first, second), strict=True)]
+    )
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption("The two maps move together: drag or scroll in either.")
+        with st.container(horizontal=True, gap="small", width="content"):
+            for side, run, own in zip(SIDES, (first, second), marks, strict=True):
+                deck = base_map.deck([*base.layers, *own], city, theme)
+                export_menu(
+                    f"versus.export.{side}", f"case-{run.id}", table[table["run"] == run.name], deck, label=f"Export {side}"
+                )
 
 
 def guesses_of(side: str, case: pd.Series, places: Places) -> pd.DataFrame:

@@ -94,3 +94,8 @@ def test_differences_carry_their_sign_and_percentage_points() -> None:
     space = wording.NARROW_SPACE
     assert wording.difference("acc@1", -0.012) == f"−1.20{space}pp"
     assert wording.difference("distance_median_m", 120) == f"+120{space}m"
+
+
+@pytest.mark.parametrize("name", ["Café", "**bold** $x^2$", "a \\ b", ":material/home: www.x.de @me", "=1+1", "<b>"])
+def test_a_file_gets_the_name_and_not_its_markdown(name: str) -> None:
+    assert wording.plain(f"**{wording.literal(name)}** stands at rank 3.") == f"{name} stands at rank 3."
