@@ -55,10 +55,26 @@ class MixtureDensity(nn.Module):
 
     @staticmethod
     def log_density(mixture: tuple[Tensor, Tensor, Tensor], xy: Tensor) -> Tensor:
-        """(state, point) log density of points (point, 2), per unit area of the coordinates."""
+        """(state, point) log density of points (point, 2), per unit area of the coordinates.
+
+        With gradients the exponents come from one matrix product, several times faster and right to about 0.01; without them from
+        differences, where neighbours a few metres apart do not drown in rounding.
+        """
         log_weights, centres, spreads = mixture
+        log = log_weights - 2 * spreads.log() - math.log(2 * math.pi)  # (state, component)
+        if torch.is_grad_enabled():
+            precision = spreads**-2
+            of_state = torch.cat(
+                [
+                    -precision[..., None] / 2,
+                    centres * precision[..., None],
+                    (log - precision * centres.square().sum(-1) / 2)[..., None],
+                ],
+                dim=-1,
+            )
+            of_point = torch.cat([xy.square().sum(1, keepdim=True), xy, torch.ones_like(xy[:, :1])], dim=1)
+            return torch.logsumexp(of_state @ of_point.T, dim=1)
         apart = _square_distance(centres.flatten(0, 1), xy).unflatten(0, spreads.shape)  # (state, component, point)
-        log = log_weights - 2 * spreads.log() - math.log(2 * math.pi)
         return torch.logsumexp(log[..., None] - apart / (2 * spreads[..., None] ** 2), dim=1)
 
     @staticmethod
@@ -70,5 +86,4 @@ class MixtureDensity(nn.Module):
 
 
 def _square_distance(first: Tensor, second: Tensor) -> Tensor:
-    # Differences, not squares and products: neighbours a few metres apart would drown in rounding.
     return (first[:, None, 0] - second[:, 0]).square() + (first[:, None, 1] - second[:, 1]).square()

@@ -210,7 +210,7 @@ class NextLocMoEConfig(ModelConfig):
     clip_norm: float = Field(1.0, gt=0, le=1e6, title="Clip", description="Longest gradient.")
     patience: int = Field(4, ge=1, le=100, title="Patience", description="Epochs without improvement that are tolerated.")
     candidates: int = Field(
-        1000, ge=64, le=1_000_000, title="Candidates", description="Places scored per training step; a larger city is sampled."
+        600, ge=64, le=1_000_000, title="Candidates", description="Places scored per training step; a larger city is sampled."
     )
 
     @model_validator(mode="after")
