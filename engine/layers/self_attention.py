@@ -16,7 +16,7 @@ class TokenEncoderLayer(nn.Module):
         width: Width of a token.
         heads: Attention heads; they divide the width.
         feed_forward: Hidden width of the position-wise network.
-        dropout: On attention weights, after attention and in the network.
+        dropout: After attention and after the network.
         axes: Axes of the attention probe: sample, head, query, key.
         meaning: What the attention weights say.
         paper: Where the paper speaks of them.
@@ -26,7 +26,7 @@ class TokenEncoderLayer(nn.Module):
         self, width: int, heads: int, feed_forward: int, dropout: float, axes: Sequence[str], meaning: str, paper: str = ""
     ) -> None:
         super().__init__()
-        self.heads, self.rate = heads, dropout
+        self.heads = heads
         self.norm_attention, self.norm_feed_forward = nn.LayerNorm(width), nn.LayerNorm(width)
         self.project_in, self.project_out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.widen, self.narrow = nn.Linear(width, feed_forward), nn.Linear(feed_forward, width)
@@ -50,11 +50,11 @@ class TokenEncoderLayer(nn.Module):
         if self.attention.is_watched:
             weights = self.attention(attention_weights(query, key, mask))
         if self.attention.is_overridden:
-            mixed = F.dropout(weights, self.rate, self.training) @ value
+            mixed = weights @ value
         else:
-            mixed = F.scaled_dot_product_attention(query, key, value, mask, self.rate if self.training else 0.0)
+            mixed = F.scaled_dot_product_attention(query, key, value, mask)
         tokens = tokens + self.dropout(self.project_out(mixed.transpose(1, 2).reshape(samples, length, width)))
-        return tokens + self.dropout(self.narrow(self.dropout(F.gelu(self.widen(self.norm_feed_forward(tokens))))))
+        return tokens + self.dropout(self.narrow(F.gelu(self.widen(self.norm_feed_forward(tokens)))))
 
 
 def attention_weights(query: Tensor, key: Tensor, mask: Tensor | None) -> Tensor:

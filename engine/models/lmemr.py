@@ -132,11 +132,11 @@ class LMEMR(GridModel):
                 for name in self.modalities
             }
         )
-        self.fusion = ModalityFusion(c.width, self.modalities, c.fusion, c.fusion_heads, c.fusion_layers, dropout=c.dropout)
+        self.fusion = ModalityFusion(c.width, self.modalities, c.fusion, c.fusion_heads, c.fusion_layers, c.feed_forward, c.dropout)
         self.area = nn.Linear(1, c.width, bias=False) if c.area_term else None
         self.cell_vector = Probe("embedding", ("cell", "feature"), "Each cell, all modalities fused.", paper="eq. 12 z")
         self.hourly = HourlyEncoder(
-            c.width, c.hour_conditioning, c.hour_width, c.temporal_layers, c.temporal_heads, dropout=c.dropout
+            c.width, c.hour_conditioning, c.hour_width, c.temporal_layers, c.temporal_heads, c.feed_forward, c.dropout
         )
         self._scale = FlowScale.fit(training_flow, c.bins, c.bin_kind)
         self.head = CurveHead(c.width, self._scale, training_flow, c.head, c.dropout)

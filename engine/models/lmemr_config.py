@@ -112,6 +112,9 @@ class LMEMRConfig(ModelConfig):
     hour_width: int = Field(32, ge=1, le=512, title="Hour vector", description="Length of an hour's vector.")
     temporal_layers: int = Field(2, ge=0, le=24, title="Temporal layers", description="Layers over the hours of a day.")
     temporal_heads: int = Field(4, ge=1, le=32, title="Temporal heads", description="Attention heads over hours.")
+    feed_forward: int = Field(
+        128, ge=8, le=8192, title="Feed-forward width", description="Hidden width in the layers over modalities and hours."
+    )
     dropout: float = Field(0.2, ge=0, lt=1, title="Dropout", description="Throughout.")
     modality_dropout: float = Field(
         0.15,
@@ -168,6 +171,7 @@ class LMEMRConfig(ModelConfig):
                 graph_hidden=16,
                 graph_heads=2,
                 hour_width=8,
+                feed_forward=32,
                 temporal_layers=1,
                 temporal_heads=2,
                 epochs=6,
@@ -186,6 +190,7 @@ class LMEMRConfig(ModelConfig):
                 graph_hidden=2048,
                 graph_heads=4,
                 temporal_layers=4,
+                feed_forward=1024,
                 epochs=300,
                 steps_per_epoch=1,
                 learning_rate=1e-4,

@@ -16,8 +16,11 @@ if TYPE_CHECKING:
     from engine.city.cell_samples import CellSamples
     from engine.encoders.cell_features import CellInputs, Modality
 
-LONG_TAIL = 2.0
-"""Skewness in training from which a component that is never negative is taken as a log."""
+MOST_MEASURED = 256
+"""Up to so many components are taken for measurements, which are read as they are and as logs; more are an encoder's vector."""
+
+SMALL = 0.1
+"""Share of a measurement's median below which its log flattens out."""
 
 LARGEST = 8.0
 """Standardised values are cut here: a component that hardly varied in training must not explode on another cell."""
@@ -50,28 +53,31 @@ class CellTensors:
 
 
 class Standardise(nn.Module):
-    """Centres, scales, cuts, and optionally projects on principal components; fitted on training rows only."""
+    """Centres, scales, cuts, and optionally projects on principal components; fitted on training rows only.
+
+    Trips grow with what a cell holds, so a network that answers in logs should be told logs: measurements that are never negative
+    in training are read twice, as they are and as logs.
+    """
 
     mean: Tensor
     scale: Tensor
     unit: Tensor
     projection: Tensor
 
-    def __init__(self, rows: np.ndarray, components: int = 0) -> None:
+    def __init__(self, rows: np.ndarray, components: int = 0, measured: bool = False) -> None:
         super().__init__()
         rows = np.asarray(rows, np.float64)
         if not len(rows):
             rows = np.zeros((1, rows.shape[1]))
-        unit = _units(rows)
-        self.register_buffer("unit", torch.from_numpy(unit.astype(np.float32)))
-        rows = _compress(rows, unit, np)
+        unit = _units(rows) if measured and rows.shape[1] <= MOST_MEASURED else np.zeros(rows.shape[1])
+        self.components = rows.shape[1]
+        rows = _with_logs(rows, unit, np)
         mean, scale = rows.mean(0), rows.std(0)
         scale[scale < 1e-6 * (1 + np.abs(mean))] = 1.0
-        self.register_buffer("mean", torch.from_numpy(mean.astype(np.float32)))
-        self.register_buffer("scale", torch.from_numpy(scale.astype(np.float32)))
         standard = ((rows - mean) / scale).clip(-LARGEST, LARGEST)
         projection = _principal(standard, components) if 0 < components < rows.shape[1] else np.zeros((0, 0))
-        self.register_buffer("projection", torch.from_numpy(projection.astype(np.float32)))
+        for name, value in (("unit", unit), ("mean", mean), ("scale", scale), ("projection", projection)):
+            self.register_buffer(name, torch.from_numpy(value.astype(np.float32)))
 
     @property
     def width(self) -> int:
@@ -81,26 +87,25 @@ class Standardise(nn.Module):
     @torch.no_grad()
     def forward(self, rows: Tensor) -> Tensor:
         """(row, component) -> (row, width)."""
-        standard = ((_compress(rows, self.unit, torch) - self.mean) / self.scale).clamp(-LARGEST, LARGEST)
+        standard = ((_with_logs(rows, self.unit, torch) - self.mean) / self.scale).clamp(-LARGEST, LARGEST)
         return standard @ self.projection if self.projection.shape[1] else standard
 
 
 def _units(rows: np.ndarray) -> np.ndarray:
-    """(component,) typical size of components with a long tail, which are then taken as logs of it; 0 for all others."""
-    away = rows - rows.mean(0)
-    spread = np.maximum(rows.std(0), 1e-12)
-    skewness = (away**3).mean(0) / spread**3
+    """(component,) what counts as small of each component that is never negative; 0 for all others."""
     positive = np.where(rows > 0, rows, np.nan)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a component that is never above zero
         typical = np.nan_to_num(np.nanmedian(positive, axis=0))
-    return np.where((rows.min(0) >= 0) & (skewness > LONG_TAIL), typical, 0.0)
+    return np.where(rows.min(0) >= 0, SMALL * typical, 0.0)
 
 
-def _compress(rows: Any, unit: Any, of: Any) -> Any:
-    """log(1 + value / unit) where there is a unit, else the value; `of` is numpy or torch."""
-    has_unit = unit > 0
-    return of.where(has_unit, of.log1p(of.clip(rows, 0, None) / of.where(has_unit, unit, unit + 1)), rows)
+def _with_logs(rows: Any, unit: Any, of: Any) -> Any:
+    """The rows, followed by log(1 + value / unit) of the components that have a unit; `of` is numpy or torch."""
+    has = unit > 0
+    if not bool(has.any()):
+        return rows
+    return of.concatenate([rows, of.log1p(of.clip(rows[:, has], 0, None) / unit[has])], 1)
 
 
 def _principal(standard: np.ndarray, components: int) -> np.ndarray:
@@ -178,7 +183,7 @@ class InputScales(nn.Module):
         self.spatial, self.text = nn.ModuleList(), nn.ModuleList()
         for name in self.modalities:
             modality = inputs.modalities[name]
-            self.spatial.append(Standardise(cell_rows(modality)[modality.present & training], components))
+            self.spatial.append(Standardise(cell_rows(modality)[modality.present & training], components, measured=True))
             self.text.append(Standardise(modality.text[modality.text_present & training], text_components))
         log_area = np.log(np.maximum(cells.area_km2[training], 1e-6))
         spread = float(log_area.std())
@@ -235,9 +240,9 @@ class InputScales(nn.Module):
 
     def _scaled(self, scale: nn.Module, rows: np.ndarray, has: np.ndarray, what: str, device: torch.device) -> Tensor:
         assert isinstance(scale, Standardise)
-        if rows.shape[1] != len(scale.mean):
+        if rows.shape[1] != scale.components:
             raise ConfigError(
-                f"The {what} of these cells has {rows.shape[1]} components, in training it had {len(scale.mean)}. "
+                f"The {what} of these cells has {rows.shape[1]} components, in training it had {scale.components}. "
                 "Encode them with the encoders of the run."
             )
         given = torch.from_numpy(np.ascontiguousarray(rows, np.float32)).to(device)
