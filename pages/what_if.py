@@ -60,6 +60,8 @@ def main() -> None:
             middle = (float(np.median(places.longitude)), float(np.median(places.latitude)))
             scenario_forms.draw(str(kind), places, middle, samples.log.users, words, predictor)
         scenario_stack.draw(scenario, predictor, dict(zip(map(str, places.ids), map(str, places.names), strict=True)))
+        scenario_stack.offer_refit(scenario, run_id, predictor)
+        scenario_stack.refitted()
     try:
         comparison = compare(predictor, samples.histories(np.array([index])), scenario)
     except MobiscopeError as error:

@@ -162,14 +162,22 @@ def whatif(
     scenario: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A scenario saved on the What-if page.")],
     run: Annotated[str, typer.Option("--run", metavar="RUN", help="The run that is asked.")],
     top: Annotated[int, typer.Option(min=1, max=1000, help="How many places to list.")] = 10,
+    refit: Annotated[
+        bool, typer.Option("--refit", help="Save the edited city, queue the same training on it, and print the new run's id.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask a scenario's question before and after its edits, with the numbers of the What-if page."""
     from engine.runs import Run
+    from engine.runs.refit import refit as train_again
     from engine.scenarios.replay import replay
     from engine.scenarios.scenario import Scenario
 
     asked = Scenario.from_json(scenario.read_bytes())
+    if refit:
+        new_run = train_again(run, asked)
+        print_json({"run": new_run, "city": Run.open(new_run).request.city}) if as_json else out.print(new_run)
+        return
     loaded: Any = Run.open(run).load()
     if loaded.data.samples is None:
         raise MobiscopeError(f"Run `{run}` predicts curves of cells; this scenario asks where a person goes next.")

@@ -17,6 +17,7 @@ from engine.errors import ScenarioError
 from engine.models.base import CurvePredictor, MobilityModel, Predictor
 from engine.probes import override
 from engine.scenarios.edits import (
+    CITY_EDITS,
     AddPlace,
     ChangeMoment,
     ChangeStay,
@@ -97,7 +98,25 @@ def apply_to_city(scenario: Scenario, city: City) -> City:
                 locations.loc[locations.index[position[edit.location_id]], "closed"] = True
             case RetagPlace():
                 locations.loc[locations.index[position[edit.location_id]], "category"] = edit.category
-    return city.replace(name=f"{city.name} ({scenario.name})", locations=locations)
+    edited = city.replace(name=f"{city.name} ({scenario.name})", locations=locations)
+    words = "; ".join(edit.describe() for edit in scenario.edits if isinstance(edit, CITY_EDITS))
+    card = city.info.data_card
+    assumption = (
+        f"Edited by the scenario “{scenario.name}” from {city.name} ({city.fingerprint[:8]}…): {words[:2000] or 'no edit'}."
+    )
+    provenance = {
+        "kind": "scenario",
+        "base": city.name,
+        "base_fingerprint": city.fingerprint,
+        "scenario": scenario.model_dump(mode="json"),
+    }
+    edited.info = edited.info.model_copy(
+        update={
+            "provenance": provenance,
+            "data_card": card.model_copy(update={"assumptions": [*card.assumptions, assumption]}),
+        }
+    )
+    return edited
 
 
 def apply_to_places(edits: Iterable[Edit], places: Places) -> Places:
