@@ -91,6 +91,10 @@ def count_pois(
         wanted = _vocabulary(names, notes, len(names) if every_category else MOST_CATEGORIES)
         if components is not None:
             wanted = tuple(name for name in components if name not in attributes and name not in (AREA, UNCOVERED))
+            new = sorted(set(map(str, names)) - set(wanted))
+            if new:
+                fate = f"counted together as `{OTHER}`" if OTHER in wanted else "left out"
+                notes.append(f"{len(new):,} categories of this city, such as `{new[0]}`, are new to the model and are {fate}.")
         columns = _tally(names, pairs_cell, pairs_point, len(cells), wanted)
         known = _covered(city, cells, points, cover_m)
         if not known.all():
@@ -103,7 +107,8 @@ def count_pois(
             columns[UNCOVERED] = (~known).astype(np.float64)
         known = np.ones(len(cells), bool)
     if components is not None:
-        lacking = [name for name in components if name not in columns]
+        here = set(map(str, names)) if table is not None else set()
+        lacking = [name for name in components if name not in here | set(attributes) | {AREA, OTHER, UNCOVERED}]
         if lacking:
             notes.append(f"{len(lacking):,} components the model knows are not in this city, such as `{lacking[0]}`; they count 0.")
         columns = {name: columns.get(name, np.zeros(len(cells))) for name in components}

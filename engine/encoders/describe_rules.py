@@ -103,8 +103,9 @@ def trend_sentence(trend: Sequence[float]) -> str:
     """A guessed curve in words, as the paper's third level has it inside the text."""
     hours = np.asarray(trend)
     peak, trough = int(hours.argmax()), int(hours.argmin())
-    morning, evening, night = hours[6:10].mean(), hours[16:20].mean(), hours[[22, 23, 0, 1, 2]].mean()
-    when = "in the morning" if morning >= max(evening, night) else "late at night" if night >= evening else "in the late afternoon"
+    when = (
+        "at night" if peak < 5 or peak >= 21 else "in the morning" if peak < 11 else "at midday" if peak < 15 else "in the evening"
+    )
     values = ", ".join(f"{value:.2f}" for value in hours)
     return f"Departures are highest {when} (around {peak:02d}:00) and lowest around {trough:02d}:00; by hour: {values}."
 

@@ -105,7 +105,7 @@ class DescriptorImages(ImageEncoder):
     """Measurements an analyst can read; the list depends on the modality."""
 
     name = "descriptors"
-    _VERSION = 1
+    _VERSION = 2
 
     def __init__(self, modality: str) -> None:
         self.modality = modality

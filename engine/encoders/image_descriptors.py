@@ -121,7 +121,7 @@ def measure_satellite(data: bytes, name: str = "tile") -> Floats:
         blue.mean(),
         *_hues(rgb, saturation),
     ]
-    return np.array(values, np.float32)
+    return _settled(values)
 
 
 def measure_height(data: bytes, name: str = "height map") -> Floats:
@@ -150,7 +150,7 @@ def measure_height(data: bytes, name: str = "height map") -> Floats:
         np.mean(steps) if steps else 0.0,
         separate / known.size * 1e4,
     ]
-    return np.array(values, np.float32)
+    return _settled(values)
 
 
 def measure_street_view(data: bytes, name: str = "street view") -> Floats:
@@ -192,7 +192,7 @@ def measure_street_view(data: bytes, name: str = "street view") -> Floats:
         np.abs(np.diff(skyline)).mean() if len(skyline) > 1 else 0.0,
         *_hues(rgb, saturation),
     ]
-    return np.array(values, np.float32)
+    return _settled(values)
 
 
 MEASURES: dict[str, tuple[tuple[str, ...], Callable[[bytes, str], Floats]]] = {
@@ -222,6 +222,11 @@ def height_pixels(data: bytes, name: str = "height map") -> tuple[Floats, npt.ND
     # A camera's rotation tag may have turned the picture but not the mask; maps have none.
     inside = alpha if alpha is not None and alpha.shape == grey.shape else np.ones(grey.shape, bool)
     return np.where(inside, grey, 0).astype(np.float32), inside
+
+
+def _settled(values: list[float]) -> Floats:
+    """Five decimals: beyond them there is only rounding, which would look like a difference to whoever scales to unit variance."""
+    return np.round(np.array(values, np.float64), 5).astype(np.float32)
 
 
 def _rgb(data: bytes, name: str) -> Floats:
