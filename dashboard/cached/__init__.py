@@ -27,6 +27,19 @@ from dashboard.cached.city_data import (
     visits_per_place,
 )
 from dashboard.cached.embedding_data import category_purity, clusters, embeddings, field, kernel
+from dashboard.cached.expert_data import (
+    Asked,
+    AskedOnce,
+    LabelCheck,
+    asked,
+    asked_once,
+    effects,
+    elsewhere,
+    expert_sets,
+    label_checks,
+    likeness,
+    load_curves,
+)
 from dashboard.cached.question_data import predictors, question_steps, replies, steps_in_slice
 from dashboard.cached.run_data import (
     ModelEntry,
@@ -37,6 +50,7 @@ from dashboard.cached.run_data import (
     requirements,
     run_curves,
     run_data_card,
+    run_declares,
     run_label,
     run_model,
     run_table,
@@ -58,11 +72,16 @@ from dashboard.cached.score_data import (
 )
 
 __all__ = [
+    "Asked",
+    "AskedOnce",
     "CityEntry",
     "CityFacts",
     "Headline",
+    "LabelCheck",
     "ModelEntry",
     "active_runs",
+    "asked",
+    "asked_once",
     "attention",
     "base",
     "built_in_city",
@@ -73,14 +92,20 @@ __all__ = [
     "city_facts",
     "city_rhythm",
     "clusters",
+    "effects",
+    "elsewhere",
     "embeddings",
+    "expert_sets",
     "field",
     "forget_city",
     "forget_run",
     "has_weights",
     "headline",
     "kernel",
+    "label_checks",
     "left_out",
+    "likeness",
+    "load_curves",
     "loaded_run",
     "metric_meaning",
     "metric_title",
@@ -92,6 +117,7 @@ __all__ = [
     "requirements",
     "run_curves",
     "run_data_card",
+    "run_declares",
     "run_difference",
     "run_label",
     "run_model",

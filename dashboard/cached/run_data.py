@@ -178,3 +178,20 @@ def run_task(run_id: str) -> "Task":
 def run_title(run_id: str) -> str:
     """The name of a run's model on screen."""
     return _model_facts(run_model(run_id))[1]
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _declares(name: str, method: str) -> bool:
+    from engine.models import get_model
+    from engine.models.base import MobilityModel
+
+    return getattr(get_model(name), method) is not getattr(MobilityModel, method)
+
+
+def run_declares(run_id: str, method: str) -> bool:
+    """Whether a run's model declares something of its own, such as `experts`, which it may still leave empty by its settings.
+
+    Raises:
+        MobiscopeError: If the run's record cannot be read, or this version has no such model.
+    """
+    return _declares(run_model(run_id), method)

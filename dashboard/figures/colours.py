@@ -56,6 +56,21 @@ def modality(name: str) -> str:
     return _read()["modalities"].get(name, _pick(_read()["other"], "light"))
 
 
+_PATTERNS = ("", "/", ".", "x", "-", "|", "+", "\\")
+
+
+def expert(name: str, index: int, theme: Theme) -> str:
+    """Hex colour of an expert: its own by name, else the categorical one of its place in the set."""
+    own = _read()["experts"].get(name.strip().lower())
+    return _pick(own["colour"], theme) if own else categorical(index)
+
+
+def expert_pattern(name: str, index: int) -> str:
+    """Hatching of an expert in stacked bars, as plotly names it, so that colour is never alone."""
+    own = _read()["experts"].get(name.strip().lower())
+    return str(own["pattern"]) if own else _PATTERNS[index % len(_PATTERNS)]
+
+
 def categorical(index: int) -> str:
     """Hex colour of the n-th category: Okabe-Ito first, then Tol's muted; repeats after sixteen."""
     colours = _read()["categorical"]

@@ -49,6 +49,7 @@ from engine.models.base import (
     Missing,
     ModelConfig,
     NextLocationModel,
+    PointAnswer,
     Prediction,
     Report,
     Stage,
@@ -56,7 +57,7 @@ from engine.models.base import (
 )
 from engine.models.nextlocmoe_config import NextLocMoEConfig
 from engine.models.nextlocmoe_heads import DensityHead, Head, PointerHead, PointHead, Question
-from engine.models.nextlocmoe_inside import checked_turns, declared_embeddings, declared_experts, declared_knobs
+from engine.models.nextlocmoe_inside import checked_turns, declared_embeddings, declared_experts, declared_knobs, declared_points
 from engine.models.nextlocmoe_windows import PlaceFrame, PlaceView, Window, samples_of
 from engine.probes import Probe
 
@@ -354,6 +355,10 @@ class NextLocMoE(NextLocationModel):
         finally:
             self.train(was_training)
         return points * np.asarray(self.frame.scale) + np.asarray(self.frame.centre)
+
+    def points(self, histories: Histories) -> PointAnswer:
+        """The predicted points with the Gaussians behind them, in metres."""
+        return declared_points(self, histories)
 
     # ---- training -------------------------------------------------------------------------------------------------------
 

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.city.samples import Places
+from engine.city.samples import Histories, Places
 from engine.errors import ConfigError
 from engine.layers.experts import RoleMixture
-from engine.models.base import Embedding, ExpertSet, Knob
+from engine.models.base import Embedding, ExpertSet, Knob, PointAnswer
+from engine.probes import watch
 
 if TYPE_CHECKING:
     from engine.models.nextlocmoe import NextLocMoE
@@ -151,6 +152,36 @@ def declared_embeddings(model: "NextLocMoE", places: Places) -> dict[str, Embedd
             "How each expert changes the shared feed-forward; angles and lengths are those of the full matrices.",
         )  # fmt: skip
     return found
+
+
+_SAID = {
+    "regression": "Places are ranked by their distance from the point.",
+    "mdn": "Places are ranked by how dense the guesses are where they lie; the point is the centre of the heaviest guess.",
+    "pointer": "A return to a place of the history is weighed against the guesses; the point is the centre of the heaviest guess.",
+}
+_MIXTURE = ("head.mixture.weights", "head.mixture.centres", "head.mixture.spreads")
+
+
+def declared_points(model: "NextLocMoE", histories: Histories) -> PointAnswer:
+    """The predicted points, and the Gaussians behind them where the head has some."""
+    names = [name for name in _MIXTURE if name in model.probes()]
+    count, scale, centre = len(histories), np.asarray(model.frame.scale), np.asarray(model.frame.centre)
+    weight, at, spread = np.zeros((count, 0)), np.zeros((count, 0, 2)), np.zeros((count, 0))
+    if names:
+        with watch(model, *names) as seen:
+            points = model.predict_points(histories)
+        weight, at, spread = (seen[name][-1].to_numpy().astype(np.float64) for name in _MIXTURE)
+    else:
+        points = model.predict_points(histories)
+    return PointAnswer(
+        x=points[:, 0],
+        y=points[:, 1],
+        component_x=at[..., 0] * scale[0] + centre[0],
+        component_y=at[..., 1] * scale[1] + centre[1],
+        component_weight=weight,
+        component_spread_m=spread * model.frame.unit,
+        meaning=_SAID[model.config.head],
+    )
 
 
 def isometric(products: np.ndarray) -> np.ndarray:

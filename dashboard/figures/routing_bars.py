@@ -1,0 +1,167 @@
+"""Who was asked: stacked weights per visit with their entropy, the load of every expert, and how both went during training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from dashboard.figures import colours
+from dashboard.figures.colours import Theme
+from dashboard.figures.frame import dress, label
+
+
+@dataclass(frozen=True)
+class Palette:
+    """The colour and the hatching of every expert of a set, the same in every picture.
+
+    Attributes:
+        names: Experts in their order.
+        colour, pattern: One each.
+    """
+
+    names: tuple[str, ...]
+    colour: tuple[str, ...]
+    pattern: tuple[str, ...]
+
+    @classmethod
+    def of(cls, names: Sequence[str], theme: Theme) -> "Palette":
+        """The fixed colours of these experts."""
+        return cls(
+            tuple(names),
+            tuple(colours.expert(name, index, theme) for index, name in enumerate(names)),
+            tuple(colours.expert_pattern(name, index) for index, name in enumerate(names)),
+        )
+
+    def marker(self, index: int) -> dict[str, Any]:
+        """How plotly fills the bars of an expert."""
+        return {
+            "color": self.colour[index],
+            "line": {"width": 0},
+            "pattern": {"shape": self.pattern[index], "fillmode": "overlay", "fgopacity": 0.45, "size": 5, "solidity": 0.25},
+        }
+
+
+def step_weights(
+    weights: np.ndarray, entropy: np.ndarray, words: Sequence[str], palette: Palette, theme: Theme, height: int = 330
+) -> go.Figure:
+    """Stacked weights of the experts per visit, oldest left, and below them the entropy of the router.
+
+    Args:
+        weights: (visit, expert); rows of weights that were not renormalised stay below one.
+        entropy: (visit,) nats, of the weights before the choice.
+        words: One per visit: when and where.
+        palette: The set.
+        theme: Light or dark.
+        height: Pixels.
+    """
+    visits = list(range(-len(weights) + 1, 1))
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.78, 0.22], vertical_spacing=0.05)
+    active = np.count_nonzero(weights > 0, axis=1)
+    for index, name in enumerate(palette.names):
+        if not (weights[:, index] > 0).any():
+            continue
+        figure.add_bar(
+            x=visits,
+            y=weights[:, index] * 100,
+            name=label(name, 22),
+            marker=palette.marker(index),
+            customdata=[label(word, 60) for word in words],
+            hovertemplate="%{customdata}<br>" + label(name, 30) + ": %{y:.1f} %<extra></extra>",
+            row=1,
+            col=1,
+        )
+    figure.add_scatter(
+        x=visits,
+        y=entropy,
+        mode="lines+markers",
+        marker={"size": 5, "color": colours.role("observed", theme)},
+        line={"width": 1.5, "color": colours.role("observed", theme)},
+        customdata=np.stack([np.array([label(word, 60) for word in words], object), active.astype(object)], axis=1),
+        hovertemplate="%{customdata[0]}<br>%{y:.2f} nats, %{customdata[1]} asked<extra></extra>",
+        showlegend=False,
+        row=2,
+        col=1,
+    )
+    figure.update_layout(barmode="stack", bargap=0.08)
+    dress(figure, theme, height)
+    figure.update_layout(legend={"font": {"size": 11}, "traceorder": "normal", "entrywidth": 0})
+    figure.update_yaxes(title_text="weight, %", rangemode="tozero", nticks=5, row=1, col=1)
+    top = float(np.log(max(len(palette.names), 2)))
+    figure.update_yaxes(title_text="entropy", range=[0, top * 1.05], nticks=3, row=2, col=1)
+    figure.update_xaxes(
+        title_text="visits before the question; 0 is the latest", showgrid=False, dtick=1 if len(weights) <= 12 else 5, row=2, col=1
+    )
+    return figure
+
+
+def load_bars(used: np.ndarray, raw: np.ndarray, palette: Palette, theme: Theme) -> go.Figure:
+    """Share of all weight per expert, as used and before the choice, with the even share as a line.
+
+    Args:
+        used: (expert,) shares of the weights that were used.
+        raw: (expert,) shares before the choice.
+        palette: The set.
+        theme: Light or dark.
+    """
+    names = [label(name, 24) for name in palette.names]
+    figure = go.Figure()
+    figure.add_bar(
+        x=used * 100,
+        y=names,
+        orientation="h",
+        marker={
+            "color": list(palette.colour),
+            "pattern": {"shape": list(palette.pattern), "fillmode": "overlay", "fgopacity": 0.45, "size": 5, "solidity": 0.25},
+        },
+        name="as used",
+        hovertemplate="%{y}<br>%{x:.1f} % of the weight as used<extra></extra>",
+        showlegend=False,
+    )
+    figure.add_scatter(
+        x=raw * 100,
+        y=names,
+        mode="markers",
+        marker={"symbol": "line-ns-open", "size": 11, "color": colours.role("observed", theme), "line": {"width": 2}},
+        name="before the choice",
+        hovertemplate="%{y}<br>%{x:.1f} % before the choice<extra></extra>",
+        showlegend=False,
+    )
+    figure.add_vline(x=100 / max(len(names), 1), line={"color": colours.ink("muted", theme), "width": 1, "dash": "dot"})
+    figure.update_layout(bargap=0.25)
+    figure.update_xaxes(rangemode="tozero", ticksuffix=" %", nticks=6)
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    return dress(figure, theme, 46 + 21 * max(len(names), 1))
+
+
+def load_over_training(curves: pd.DataFrame, experts: int, theme: Theme) -> go.Figure:
+    """The largest load and the dead experts, epoch by epoch.
+
+    Args:
+        curves: epoch, largest (share), dead (experts).
+        experts: Experts in the set.
+        theme: Light or dark.
+    """
+    figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.12)
+    for column, (name, scale, unit) in enumerate((("largest", 100, " %"), ("dead", 1, " experts")), start=1):
+        if name not in curves:
+            continue
+        figure.add_scatter(
+            x=curves["epoch"],
+            y=curves[name] * scale,
+            mode="lines+markers",
+            line={"color": colours.role("prediction", theme), "width": 2},
+            hovertemplate=f"epoch %{{x}}<br>%{{y:.3~g}}{unit}<extra></extra>",
+            row=1,
+            col=column,
+        )
+    dress(figure, theme, 230)
+    figure.update_layout(showlegend=False)
+    figure.add_hline(y=100 / max(experts, 1), line={"color": colours.ink("muted", theme), "width": 1, "dash": "dot"}, row=1, col=1)  # type: ignore[arg-type]
+    figure.update_yaxes(title_text="largest load, %", range=[0, 102], row=1, col=1)
+    figure.update_yaxes(title_text="dead experts", range=[0, experts], row=1, col=2)
+    figure.update_xaxes(title_text="epoch", showgrid=False, dtick=max(1, len(curves) // 8))
+    return figure

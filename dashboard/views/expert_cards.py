@@ -1,0 +1,154 @@
+"""Expert cards: what each expert answers for, how its name is borne out, and questions to look into."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard import cached, navigation, panels, session, wording
+from dashboard.figures.routing_bars import Palette
+from dashboard.views.export_menu import export_menu
+from engine.city.samples import Samples
+from engine.evaluation import routing
+from engine.models.base import ExpertSet
+
+SHOWN = 5
+EXAMPLES = 6
+
+
+def draw_cards(
+    asked: "cached.Asked", key: str, experts: ExpertSet, palette: Palette, checks: "list[cached.LabelCheck]", samples: Samples
+) -> None:
+    """All experts as a table, and the one chosen in detail."""
+    panels.panel(
+        "What each expert answers for",
+        "Drawn: load, how often it leads, the known group it goes along with most, and the hours, categories, people and places for "
+        "which its weight before the choice is largest against its own mean (lift).",
+        "Read: a lift of 3 means three times its usual weight. Groups with fewer than five questions are left out.",
+        "Do not conclude that the name is right because the list looks right; the column beside it says what was measured.",
+        "NextLocMoE specification §12.",
+    )
+    routed, visits, places = asked.routed[key], asked.visits, samples.log.places
+    weights = routed.latest_raw
+    load, leads = routing.load(routed.latest), np.bincount(routed.dominant, minlength=len(experts.names)) / max(len(routed), 1)
+    known = best_groups(experts, checks)
+    overview = pd.DataFrame(
+        {
+            "expert": list(experts.names),
+            "load": load,
+            "leads": leads,
+            "goes along with": known["words"],
+            "lift": known["lift"],
+            "about": list(experts.texts),
+        }
+    )
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        export_menu("experts.cards.export", "expert-cards", overview)
+    state = st.dataframe(
+        overview,
+        key=f"experts.cards.{key}",
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config={
+            "load": st.column_config.ProgressColumn("load", format="percent", min_value=0, max_value=max(float(load.max()), 0.01)),
+            "leads": st.column_config.NumberColumn("leads in", format="percent"),
+            "lift": st.column_config.NumberColumn("lift", format="%.1f", help="Share of the group it leads, against all groups."),
+            "about": st.column_config.TextColumn("what its text says (a hypothesis)", width="large"),
+        },
+        height=38 + 35 * len(overview),
+    )
+    rows = state["selection"]["rows"] if state else []
+    expert = int(rows[0]) if rows else int(load.argmax())
+    name = wording.literal(experts.names[expert])
+    st.subheader(f"{experts.names[expert]}", anchor=False)
+    st.caption(wording.literal(experts.texts[expert], 400))
+    if checks:
+        st.markdown(f"Measured: {wording.literal(known['words'][expert])}" + _lift(known["lift"][expert]))
+    categories = np.array([*places.category_names, ""], object)[places.category[visits["location"].to_numpy(np.int64)]]
+    columns = st.columns(4, gap="medium")
+    tables = {
+        "Categories": categories,
+        "Hours": np.array([f"{hour:02d} h" for hour in visits["hour"]], object),
+        "People": samples.log.users[visits["user"].to_numpy(np.int64)],
+        "Places": places.ids[visits["location"].to_numpy(np.int64)],
+    }
+    for column, (title, labels) in zip(columns, tables.items(), strict=True):
+        table = routing.answers_for(weights, expert, labels.astype(str)).head(SHOWN)
+        if title == "Places" and len(table):
+            table = table.assign(label=[str(places.names[places.index[label]]) for label in table["label"]])
+        with column:
+            st.markdown(f"**{title}**")
+            if table.empty:
+                st.caption("None has five questions (n < 5).")
+            else:
+                st.dataframe(
+                    table[["label", "weight", "lift", "n"]],
+                    hide_index=True,
+                    key=f"experts.card.{title}",
+                    column_config={
+                        "label": st.column_config.TextColumn(title[:-1].lower() if title != "People" else "person"),
+                        "weight": st.column_config.NumberColumn("weight", format="percent"),
+                        "lift": st.column_config.NumberColumn("lift", format="%.1f"),
+                    },
+                )
+    _examples(visits, weights[:, expert], categories, samples, name)
+
+
+def best_groups(experts: ExpertSet, checks: "list[cached.LabelCheck]") -> pd.DataFrame:
+    """For every expert the known group it leads most beyond its usual share, over all that is known; words, lift."""
+    words, lifts = [], []
+    for expert in range(len(experts.names)):
+        best, said = 0.0, "leads nobody and no place"
+        for check in checks:
+            usual = float((check.share[expert] * check.size).sum() / max(check.size.sum(), 1))
+            enough = check.size >= SHOWN
+            if usual <= 0 or not enough.any():
+                continue
+            lift = np.where(enough, check.share[expert] / usual, 0.0)
+            top = int(lift.argmax())
+            if lift[top] > best:
+                verdict = "" if check.agreement.is_verified else ", unverified"
+                best = float(lift[top])
+                said = f"{check.attribute.title} {check.groups[top]} ({check.share[expert, top]:.0%} of n = {check.size[top]}{verdict})"
+        words.append(said if checks else "nothing known to compare with")
+        lifts.append(best if best > 0 else np.nan)
+    return pd.DataFrame({"words": words, "lift": lifts})
+
+
+def _lift(value: float) -> str:
+    return f", {value:.1f} times its usual share." if np.isfinite(value) else "."
+
+
+def _examples(visits: pd.DataFrame, weight: np.ndarray, categories: np.ndarray, samples: Samples, name: str) -> None:
+    # One question per person, so that one loyal customer does not fill the list.
+    order = np.argsort(-weight, kind="stable")
+    first = order[np.sort(np.unique(visits["user"].to_numpy()[order], return_index=True)[1])][:EXAMPLES]
+    rows, log = visits.iloc[first], samples.log
+    shown = pd.DataFrame(
+        {
+            "person": log.users[rows["user"].to_numpy(np.int64)],
+            "step": rows["step"].to_numpy() + 1,
+            "was at": log.places.names[rows["location"].to_numpy(np.int64)],
+            "category": categories[first],
+            "asked at": [f"{when:%a} {when.day} {when:%b %H:%M}" for when in rows["when"]],
+            "weight": weight[first],
+        }
+    )
+    st.markdown(f"**Questions with the most weight on {name}**, one per person")
+    state = st.dataframe(
+        shown,
+        key="experts.examples",
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        column_config={"weight": st.column_config.NumberColumn("weight", format="percent")},
+    )
+    picked = state["selection"]["rows"] if state else []
+    if picked:
+        row = shown.iloc[picked[0]]
+        session_step = int(row["step"]) - 1
+        if st.button(f"Look inside {wording.literal(row['person'], 40)}, step {row['step']}", key="experts.open", type="primary"):
+            session.set_sample(str(row["person"]), session_step)
+            navigation.open_page("next_location")
+    else:
+        st.caption("Choose a row to look inside it.")

@@ -1,0 +1,217 @@
+"""The map of the experts page: the city by dominant expert and hour, or one question with its point, guesses and snap."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pydeck as pdk
+import streamlit as st
+
+from dashboard import cached, panels, questions, session, wording
+from dashboard.figures import base_map, colours
+from dashboard.figures.expert_map import dominant_by_place, dominant_layers, letters, point_layers
+from dashboard.figures.ranking import truth_layers
+from dashboard.figures.routing_bars import Palette
+from dashboard.figures.trajectory import history_layers
+from dashboard.views import city_map
+from dashboard.views.city_map import Entry
+from dashboard.views.export_menu import export_menu
+from engine.city.city import unproject
+from engine.city.samples import Places, Samples
+
+SHOWN = ("The city", "This question")
+ALL_DAY = "all day"
+MOST_LEGEND = 12
+
+
+@dataclass(frozen=True, eq=False)
+class Snap:
+    """Where a model pointed in one question, and the places around it.
+
+    Attributes:
+        point: Longitude and latitude.
+        nearest: The open place nearest to the point.
+        first: The first guess.
+        snap_m: Metres from the point to the nearest place.
+        error_m: Metres from the point to where the person went.
+        components: longitude, latitude, weight, spread_m of the guesses the answer is made of.
+        meaning: How places are ranked from it.
+    """
+
+    point: tuple[float, float]
+    nearest: int
+    first: int
+    snap_m: float
+    error_m: float
+    components: pd.DataFrame
+    meaning: str
+
+
+def snap_of(slug: str, samples: Samples, index: int, once: "cached.AskedOnce", first: int) -> Snap | None:
+    """The point of a question, None where the model scores places without one.
+
+    Args:
+        slug: The city.
+        samples: All samples of the run.
+        index: The question.
+        once: Its routing and point.
+        first: The model's first guess.
+    """
+    answer = once.point
+    if answer is None:
+        return None
+    places, city, truth = samples.log.places, cached.city(slug), int(samples.true_location[index])
+    x, y = float(answer.x[0]), float(answer.y[0])
+    away = np.hypot(places.x - x, places.y - y)
+    away[places.closed] = np.inf
+    nearest = int(away.argmin())
+    longitude, latitude = unproject(city, x, y)
+    across, up = unproject(city, answer.component_x[0], answer.component_y[0])
+    components = pd.DataFrame(
+        {
+            "longitude": across,
+            "latitude": up,
+            "weight": answer.component_weight[0],
+            "spread_m": answer.component_spread_m[0],
+        }
+    )
+    return Snap(
+        (float(longitude), float(latitude)),
+        nearest,
+        first,
+        float(away[nearest]),
+        float(np.hypot(places.x[truth] - x, places.y[truth] - y)),
+        components,
+        answer.meaning,
+    )
+
+
+def draw_city(slug: str, asked: "cached.Asked", key: str, palette: Palette, places: Places, hour: int | None) -> None:
+    """Places by dominant expert, all day or around an hour, with the slider under the map."""
+    routed, visits = asked.routed[key], asked.visits
+    panels.panel(
+        "Who answers where",
+        "Drawn: the places of the latest visits of this slice's questions, coloured by the expert with the largest mean weight before "
+        "the choice. Area: questions. Pale: it hardly leads.",
+        "Read: neighbourhoods of one colour mean that the expert follows the ground; a colour that changes with the hour means that it follows time.",
+        "Do not conclude from the name of a colour; names are hypotheses. Under Labels stands what each one agrees with.",
+        "NextLocMoE specification §12 (function map).",
+    )
+    near = np.ones(len(visits), bool)
+    if hour is not None:
+        apart = np.abs(visits["hour"].to_numpy() - hour)
+        near = np.minimum(apart, 24 - apart) <= 1
+    table = dominant_by_place(routed.latest_raw[near], visits["location"].to_numpy()[near])
+    table = table.join(questions.describe_places(places, table["location"].to_numpy(np.int64)).drop(columns=["category"]))
+    theme, city = session.theme(), cached.city(slug)
+    base = cached.base(slug, theme, places=False, buildings="none", faint=True)
+    layers = [*base.layers, *dominant_layers(table, palette, theme)]
+    signs = letters(palette.names)
+    shown = np.bincount(table["expert"], weights=table["n"], minlength=len(palette.names))
+    order = np.argsort(-shown, kind="stable")
+    legend = [
+        Entry("disc", f"{signs[index]}  {palette.names[index][:26]}", palette.colour[index])
+        for index in order[:MOST_LEGEND]
+        if shown[index]
+    ]
+    city_map.draw(
+        city,
+        layers,
+        key="experts.map",
+        alt="Map of the expert that dominates at each place",
+        legend=legend,
+        attribution=base.attribution,
+        height=430,
+    )
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        when = "all day" if hour is None else f"from {(hour - 1) % 24}:00 to {(hour + 1) % 24}:59"
+        st.caption(f"{wording.counted(len(table), 'place')}, {wording.counted(int(near.sum()), 'question')}, {when}, local time.")
+        named = table.assign(
+            expert=[palette.names[index] for index in table["expert"]], second=[palette.names[index] for index in table["second"]]
+        )
+        export_menu("experts.map.export", "dominant-experts", named, base_map.deck(layers, city, theme), _command())
+
+
+def hour_slider() -> None:
+    """The control of the hour; the page reads it by `hour_in_view`."""
+    st.select_slider(
+        "Hour of the visit, local (an hour on either side is drawn too)",
+        [ALL_DAY, *range(24)],
+        ALL_DAY,
+        format_func=lambda item: item if item == ALL_DAY else f"{item} h",
+        key="experts.hour",
+    )
+
+
+def hour_in_view() -> int | None:
+    """The hour on the slider, None for all day."""
+    chosen = session.widget("experts.hour", ALL_DAY)
+    return None if chosen == ALL_DAY else int(chosen)
+
+
+def draw_question(slug: str, samples: Samples, index: int, snap: Snap | None, history: pd.DataFrame) -> None:
+    """One question: the visits, the point with its guesses, the place it snaps to, and the truth."""
+    panels.panel(
+        "Where it points",
+        "Drawn: the visits of the history, the point the model gives (white disc), the guesses it is made of (circles as wide as one "
+        "standard deviation) and the line to the nearest place.",
+        "Read: a long line means that the point lies where there is no place; several dark circles mean that the model sees several ways on.",
+        "Do not take the point for a place: a single point between two likely places lies at neither.",
+        "NextLocMoE specification §8 (retrieval), §14 (snap distance).",
+    )
+    theme, city, places = session.theme(), cached.city(slug), samples.log.places
+    truth = int(samples.true_location[index])
+    base = cached.base(slug, theme, faint=True, buildings="none")
+    layers: list = [*base.layers, *history_layers(history, theme)]
+    legend = [Entry("fade", "visits, old to recent"), Entry("ring", "where the person went", colours.role("truth", theme))]
+    tip = f"{str(places.names[truth])[:80]}\nwhere the person went"
+    at = (float(places.longitude[truth]), float(places.latitude[truth]))
+    if snap is None:
+        layers += truth_layers(*at, tip, theme)
+    else:
+        nearest = (float(places.longitude[snap.nearest]), float(places.latitude[snap.nearest]))
+        said = f"predicted point\nnearest place: {str(places.names[snap.nearest])[:60]}, {wording.metres(snap.snap_m)} away"
+        layers += point_layers(snap.point, nearest, said, snap.components, theme)
+        layers += truth_layers(*at, tip, theme, snap.point, snap.error_m)
+        blue = colours.role("prediction", theme)
+        legend += [Entry("disc", "predicted point, line to the nearest place", blue)]
+        if len(snap.components):
+            legend.append(Entry("ring", f"{len(snap.components)} guesses: darker is likelier, radius is the spread", blue))
+    view = _view(history, at, snap, places) if session.widget("experts.zoom", False) else None
+    city_map.draw(
+        city,
+        layers,
+        key="experts.map.question",
+        alt="Map of the predicted point of one question",
+        legend=legend,
+        attribution=base.attribution,
+        height=430,
+        view=view,
+    )
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.toggle("Zoom in", key="experts.zoom", help="Off shows the whole city.")
+        if snap is None:
+            st.caption("This model scores every place without pointing anywhere first.")
+            export_menu("experts.point.export", "history", history, base_map.deck(layers, city, theme))
+        else:
+            st.caption(
+                f"{wording.metres(snap.snap_m)} from the point to the nearest place, {wording.metres(snap.error_m)} to the truth. "
+                + wording.literal(snap.meaning, 300)
+            )
+            row = {"longitude": snap.point[0], "latitude": snap.point[1], "weight": np.nan, "spread_m": np.nan}
+            table = pd.concat([pd.DataFrame([row]), snap.components], ignore_index=True)
+            table.insert(0, "what", ["predicted point", *["guess"] * len(snap.components)])
+            export_menu("experts.point.export", "predicted-point", table, base_map.deck(layers, city, theme))
+
+
+def _view(history: pd.DataFrame, truth: tuple[float, float], snap: Snap | None, places: Places) -> pdk.ViewState:
+    recent = history.tail(12)
+    across, up = [*recent["longitude"], truth[0]], [*recent["latitude"], truth[1]]
+    if snap is not None:
+        across, up = [*across, snap.point[0]], [*up, snap.point[1]]
+    margin = max(float(np.ptp(across)), float(np.ptp(up)), 0.006) * 0.15
+    return base_map.fit_view((min(across) - margin, min(up) - margin, max(across) + margin, max(up) + margin))
+
+
+def _command() -> str:
+    return f"mobiscope experts {session.run()}"

@@ -1,0 +1,355 @@
+"""Panels about one set of experts: weights of a question, load, rhythm, one person, how different they are, what labels agree with."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard import cached, panels, session, wording
+from dashboard.figures.expert_effects import effect_bars, likeness_matrix, visit_effects
+from dashboard.figures.frame import CONFIG
+from dashboard.figures.routing_bars import Palette, load_bars, load_over_training, step_weights
+from dashboard.figures.routing_profiles import hours_of_experts, label_matrix, mean_weights, week_of_expert
+from dashboard.views.export_menu import export_menu
+from engine.city.samples import Samples
+from engine.evaluation import routing
+from engine.models.base import ExpertSet
+
+MOST_GROUPS = 14
+RAW, USED = "before the choice", "as used"
+
+
+def draw_steps(once: "cached.AskedOnce", key: str, experts: ExpertSet, palette: Palette, history: pd.DataFrame) -> None:
+    """Stacked weights per visit of one question, raw or as used, with entropy."""
+    panels.panel(
+        "Weights of this question",
+        "Drawn: for every visit the model routes, the weight of each expert; below, how undecided the router is "
+        f"(entropy in nats, from 0 for one expert to {np.log(max(len(experts.names), 1)):.2f} for all alike).",
+        f"Read: {wording.sentence(experts.selection)} Switch to see the weights before that choice.",
+        "Do not conclude that a tall bar caused the answer; force or silence the expert on the What-if page to see what it does.",
+        "NextLocMoE specification §5, §7.",
+    )
+    shown = st.segmented_control(
+        "Weights", [USED, RAW], default=USED, required=True, key="experts.weights", label_visibility="collapsed"
+    )
+    raw, used = once.raw[key], once.used[key]
+    weights = used if shown == USED else raw
+    visits = history.iloc[len(history) - len(weights) :]
+    words = [f"{row.when}, {row.place}" for row in visits.rename(columns={"name": "place"}).itertuples()]
+    entropy = routing.entropy(raw)
+    st.plotly_chart(
+        step_weights(weights, entropy, words, palette, session.theme()),
+        theme=None,
+        config=CONFIG,
+        key="experts.steps",
+        alt="Weights of the experts per visit",
+    )
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        active = routing.active(used[-1])
+        st.caption(
+            f"Latest visit: {int(active)} of {len(experts.names)} asked, entropy {entropy[-1]:.2f} nats. "
+            f"Mean of these {wording.counted(len(weights), 'visit')}: {routing.active(used).mean():.1f} asked, {entropy.mean():.2f} nats."
+        )
+        table = visits[["when", "name", "category", "longitude", "latitude"]].reset_index(drop=True)
+        table = table.join(pd.DataFrame(used, columns=[f"{name}, used" for name in experts.names]))
+        table = table.join(pd.DataFrame(raw, columns=[f"{name}, raw" for name in experts.names])).assign(entropy_nats=entropy)
+        export_menu("experts.steps.export", "routing-of-a-question", table)
+
+
+def draw_load(run_id: str, asked: "cached.Asked", key: str, experts: ExpertSet, palette: Palette) -> None:
+    """How the slice's questions are shared among the experts, and how that went during training."""
+    routed = asked.routed[key]
+    used, raw = routing.load(routed.latest), routing.load(routed.latest_raw)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        panels.panel(
+            "Load",
+            "Drawn: share of all weight each expert got for the latest visits of this slice, as used (bars) and before the choice (ticks).",
+            "Read: the dotted line is the even share. An expert below 1 % is dead: nothing would change without it.",
+            "Do not conclude that load must be even; people and places are not spread evenly either.",
+            "NextLocMoE specification §12, §14.",
+        )
+        st.plotly_chart(
+            load_bars(used, raw, palette, session.theme()), theme=None, config=CONFIG, key="experts.load", alt="Load of the experts"
+        )
+    with right:
+        panels.panel(
+            "Decided, and evenly used?",
+            "Measured over the latest visits of this slice, from the weights before the choice.",
+            "Read: a useful router is decided for each visit and uses its experts evenly over all visits; the difference is what the "
+            "visit tells about the expert.",
+            "Do not conclude from a decided router alone: one that always asks the same expert is decided, too.",
+            "NextLocMoE specification §8, §12.",
+        )
+        found = routing.specialisation(routed.latest_raw)
+        first, second, third = st.columns(3)
+        first.metric("Per visit, H(g|x)", f"{found.per_row:.2f} nats", help=f"0 is one expert, {found.even:.2f} all alike.")
+        second.metric("Over all, H(mean g)", f"{found.overall:.2f} nats", help=f"{found.even:.2f} is even use.")
+        third.metric("Specialisation", f"{found.specialisation:.2f} nats", help="What the visit tells about the expert.")
+        dead = [experts.names[index] for index in np.flatnonzero(routing.dead(used))]
+        many = routing.active(routed.latest)
+        st.markdown(
+            f"- Largest load {wording.percent(float(used.max()))} ({wording.literal(experts.names[int(used.argmax())])}); "
+            f"{'no expert is dead' if not dead else 'dead: ' + ', '.join(map(wording.literal, dead))}.\n"
+            f"- {many.mean():.1f} experts asked per visit in the mean (from {int(many.min())} to {int(many.max())}).\n"
+            f"- n = {wording.count(len(routed))} questions"
+            + (f" spread over {wording.count(asked.total)}." if asked.total > len(routed) else ".")
+        )
+        curves = cached.load_curves(run_id, key)
+        if len(curves):
+            st.plotly_chart(
+                load_over_training(curves, len(experts.names), session.theme()),
+                theme=None,
+                config=CONFIG,
+                key="experts.training",
+                alt="Largest load and dead experts per epoch",
+            )
+            st.caption("During training, on the validation part, all visits of the windows.")
+        else:
+            st.caption("This run recorded no loads during training.")
+        table = pd.DataFrame(
+            {"expert": experts.names, "used": used, "raw": raw, "asked": routing.asked(routed.latest), "dead": routing.dead(used)}
+        )
+        export_menu("experts.load.export", "expert-load", table, command=f"mobiscope experts {run_id}")
+
+
+def draw_rhythm(asked: "cached.Asked", key: str, experts: ExpertSet, palette: Palette) -> None:
+    """When each expert is asked."""
+    routed, visits = asked.routed[key], asked.visits
+    profile, count = routing.profile(routed.latest_raw, visits["hour"].to_numpy(), visits["weekday"].to_numpy())
+    panels.panel(
+        "By hour and weekday",
+        "Drawn: the mean weight of each expert before the choice, by the local hour in which the latest visit began.",
+        "Read: colours that change over the day mean that the router reads time; flat stripes mean that it does not.",
+        "Do not conclude from hours with few visits; hover to see n.",
+        "NextLocMoE specification §12 (role profile over hour and weekday).",
+    )
+    st.plotly_chart(
+        hours_of_experts(profile, count, palette, session.theme()),
+        theme=None,
+        config=CONFIG,
+        key="experts.hours",
+        alt="Experts by hour",
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom", horizontal_alignment="distribute"):
+        chosen = st.selectbox(
+            "One expert's week",
+            range(len(experts.names)),
+            format_func=lambda index: experts.names[index],
+            key="experts.week",
+            width=280,
+        )
+        rows = [
+            {"expert": name, "weekday": day, "hour": hour, "weight": profile[day, hour, index], "n": int(count[day, hour])}
+            for index, name in enumerate(experts.names)
+            for day in range(7)
+            for hour in range(24)
+            if count[day, hour]
+        ]
+        export_menu("experts.rhythm.export", "experts-by-hour", pd.DataFrame(rows))
+    with np.errstate(invalid="ignore"):
+        most = float(np.nanmax(profile[..., chosen], initial=0.0, where=np.isfinite(profile[..., chosen])))
+    st.plotly_chart(
+        week_of_expert(profile[..., chosen], count, session.theme(), most),
+        theme=None,
+        config=CONFIG,
+        key="experts.week.chart",
+        alt="One expert by weekday and hour",
+    )
+
+
+def draw_person(asked: "cached.Asked", key: str, experts: ExpertSet, palette: Palette, user: int, users: np.ndarray) -> None:
+    """One person's mean weights in both halves, and how steady people are."""
+    routed, visits = asked.routed[key], asked.visits
+    everyone = visits["user"].to_numpy(np.int64)
+    order = np.lexsort((visits["started_at"].to_numpy(), everyone))
+    steady = routing.stability(routed.latest_raw[order], everyone[order], len(users))
+    mine = order[everyone[order] == user]
+    weights = routed.latest_raw[mine]
+    half = len(mine) // 2
+    panels.panel(
+        f"Whom the model sees in {wording.literal(users[user], 40)}",
+        "Drawn: mean weights before the choice over the person's questions of this slice, in the first half (pale) and the second half "
+        "of the time; the tick is everybody's mean.",
+        "Read: a person whose bars stay where they are is seen as the same kind of person again.",
+        "Do not conclude that this is who the person is: it is what the router made of where and when they were.",
+        "NextLocMoE specification §12 (stability between halves).",
+    )
+    left, right = st.columns([58, 42], gap="medium")
+    with left:
+        if half:
+            figure = mean_weights(
+                weights[:half].mean(axis=0), weights[half:].mean(axis=0), routed.latest_raw.mean(axis=0), palette, session.theme()
+            )
+            st.plotly_chart(figure, theme=None, config=CONFIG, key="experts.person.chart", alt="A person's mean weights")
+        else:
+            panels.nothing("Too few questions", "The person has fewer than two questions among those that were watched.")
+    with right:
+        cosine = float(steady.cosine[user]) if user < len(steady.cosine) else float("nan")
+        first, second = st.columns(2)
+        first.metric(
+            "This person", f"{cosine:.2f}" if np.isfinite(cosine) else "–", help="Cosine of both halves; needs six questions."
+        )
+        second.metric("Median person", _two(float(np.nanmedian(steady.cosine)) if steady.people else float("nan")))
+        if steady.people:
+            chance = 1 / steady.people
+            st.markdown(
+                f"- Halves of different people have a mean cosine of {_two(steady.others)}.\n"
+                f"- {wording.percent(steady.recognised)} of people are most like themselves among all "
+                f"{wording.count(steady.people)} (chance: {wording.percent(chance)}).\n"
+                f"- n = {wording.counted(len(mine), 'question')} of this person; "
+                f"{wording.counted(steady.people, 'person', 'people')} with six or more."
+            )
+        else:
+            st.caption("Nobody has six questions in this slice, so steadiness cannot be told.")
+        means, count = routing.mean_by(routed.latest_raw, everyone, len(users))
+        some = np.flatnonzero(count)
+        table = pd.DataFrame(means[some], columns=list(experts.names)).assign(
+            person=users[some], questions=count[some], cosine_of_halves=steady.cosine[some]
+        )
+        export_menu("experts.person.export", "mean-weights-by-person", table)
+
+
+def draw_differences(run_id: str, key: str, experts: ExpertSet, palette: Palette) -> None:
+    """Whether the experts differ: forced, silenced, and compared by their weights."""
+    left, right = st.columns([56, 44], gap="medium")
+    with left:
+        panels.panel(
+            "Forced and silenced",
+            "Drawn: how far the answer's point moves in the mean when one expert speaks alone, and how much log-probability the truth "
+            "loses when it may not speak and others are chosen instead.",
+            "Read: bars near zero on the left mean that it does not matter who is asked. Green on the right means that the expert helps.",
+            "Do not conclude from small differences on the right: the questions are few (hover for shares).",
+            "NextLocMoE specification §12, §13.",
+        )
+        effects = cached.effects(run_id, key)
+        st.plotly_chart(
+            effect_bars(effects, palette, session.theme()),
+            theme=None,
+            config=CONFIG,
+            key="experts.effects",
+            alt="Effects of experts",
+        )
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.caption(f"n = {wording.count(int(effects['n'].max()))} questions spread over all cases.")
+            export_menu("experts.effects.export", "expert-effects", effects)
+    with right:
+        panels.panel(
+            "How alike they are",
+            "Drawn: cosine between what each expert adds; the diagonal is left out.",
+            "Read: near 1 means two names for one thing; near 0 that they do unrelated things; below 0 that they do opposite things.",
+            "Do not conclude from low likeness that experts matter: small changes in any direction are unlike, too.",
+            "NextLocMoE specification §12, §14: above 0.95 in the mean is redundant.",
+        )
+        cosine = cached.likeness(run_id, key)
+        if cosine is None:
+            panels.nothing("No vectors to compare", "The model gives no vector per expert of this set.")
+            return
+        st.plotly_chart(
+            likeness_matrix(cosine, experts.names, session.theme()),
+            theme=None,
+            config=CONFIG,
+            key="experts.likeness",
+            alt="Likeness of experts",
+        )
+        apart = cosine[~np.eye(len(cosine), dtype=bool)]
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.caption(
+                f"Mean cosine {apart.mean():+.2f}, largest {apart.max():+.2f}." if len(apart) else "There is one expert only."
+            )
+            export_menu(
+                "experts.likeness.export",
+                "expert-likeness",
+                pd.DataFrame(cosine, columns=list(experts.names), index=list(experts.names)),
+            )
+
+
+def draw_labels(checks: "list[cached.LabelCheck]", experts: ExpertSet) -> None:
+    """What the labels agree with."""
+    panels.panel(
+        "What the names agree with",
+        "Drawn: for every known group (columns), the share of its people or places that each expert dominates.",
+        "Read: agreement is the normalised mutual information, 0 to 1, beside what chance gives when the known groups are dealt out anew "
+        "(mean, standard deviation, and how many of them we are above it).",
+        "Do not take a name for a finding: nothing in training ties an expert to its name. Only what agrees is confirmed.",
+        "NextLocMoE specification §12, §14: below a Cramer's V of 0.1 a label stays unverified.",
+    )
+    if not checks:
+        panels.nothing("Nothing known to compare with", "The city has neither categories nor a truth for these people and places.")
+        return
+    titles = [check.attribute.title for check in checks]
+    chosen = st.segmented_control(
+        "Compared with",
+        titles,
+        default=titles[0],
+        required=True,
+        key=f"experts.attribute.{len(titles)}",
+        format_func=wording.literal,
+    )
+    check = checks[titles.index(str(chosen)) if chosen in titles else 0]
+    st.markdown(agreement_words(check))
+    kept = slice(0, MOST_GROUPS)
+    st.plotly_chart(
+        label_matrix(check.share[:, kept], experts.names, check.groups[kept], check.size[kept], session.theme()),
+        theme=None,
+        config=CONFIG,
+        key="experts.labels",
+        alt="Experts by known group",
+    )
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        left_out = len(check.groups) - len(check.groups[kept])
+        st.caption(
+            f"{wording.literal(check.attribute.meaning)}" + (f" {left_out} smaller groups are not drawn." if left_out else "")
+        )
+        rows = [
+            {"expert": experts.names[row], "group": group, "share": check.share[row, column], "size": int(check.size[column])}
+            for row in range(len(experts.names))
+            for column, group in enumerate(check.groups)
+        ]
+        export_menu("experts.labels.export", "label-agreement", pd.DataFrame(rows))
+
+
+def agreement_words(check: "cached.LabelCheck") -> str:
+    """An agreement with its chance level in one sentence of Markdown."""
+    found, subject = check.agreement, "people" if check.attribute.subject == "user" else "places"
+    verdict = "verified: clearly above chance" if found.is_verified else "unverified: not clearly above chance"
+    above = f"{found.z:+.1f} standard deviations from chance" if np.isfinite(found.z) else "chance does not vary"
+    return (
+        f"Agreement with the **{wording.literal(check.attribute.title)}**: normalised mutual information {found.information:.3f} "
+        f"(chance {found.chance:.3f} ± {found.chance_sd:.3f}; {above}), Cramer's V {found.cramers_v:.2f}, "
+        f"n = {wording.count(found.n)} {subject} – {verdict}."
+    )
+
+
+def draw_visits(run_id: str, index: int, history: pd.DataFrame, samples: Samples) -> None:
+    """What each visit did for the answer, by leaving it out."""
+    panels.panel(
+        "What each visit did",
+        "Drawn: per visit, newest on top, how much the log-probability of the first guess falls when the visit is hidden.",
+        "Read: green speaks for the answer, red against it. Long bars far down mean that the long history matters.",
+        "Do not conclude from one question; and hiding a visit changes the routing and the context at once. The knobs on the What-if "
+        "page turn off the two ways apart.",
+        "NextLocMoE specification §12 (occlusion), §13 (two paths).",
+    )
+    left_out = cached.left_out(run_id, index)
+    if left_out is None:
+        panels.nothing("Nothing to leave out", "The history has one visit.")
+        return
+    effect = left_out.effect[-len(history) :]
+    latest = min(len(history), 30)
+    labels = [f"{row.when}, {row.place}" for row in history.rename(columns={"name": "place"}).itertuples()]
+    st.plotly_chart(
+        visit_effects(labels[-latest:], effect[-latest:], session.theme()),
+        theme=None,
+        config=CONFIG,
+        key="experts.visits",
+        alt="Effect of every visit",
+    )
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        answer = wording.literal(samples.log.places.names[left_out.place])
+        more = f" The latest {latest} of {len(history)} visits." if latest < len(history) else ""
+        st.caption(f"Measured on the first guess, {answer}.{more}")
+        export_menu("experts.visits.export", "visit-effects", history.assign(effect_nats=effect).drop(columns=["location"]))
+
+
+def _two(value: float) -> str:
+    return f"{value:.2f}" if np.isfinite(value) else "–"
