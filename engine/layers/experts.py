@@ -103,6 +103,7 @@ class RoutingContext:
         texts: (expert, text) vectors of the experts' texts.
         choice: How experts are chosen.
         weights: Filled by the mixtures: the router's weights of the real tokens, (token, expert) each, for the loss.
+        owner: Filled by the mixtures: (token,) the sample of each real token.
     """
 
     history: Tensor
@@ -111,6 +112,7 @@ class RoutingContext:
     texts: Tensor
     choice: Choice
     weights: list[Tensor] = field(default_factory=list)
+    owner: Tensor | None = None
 
 
 class RoleMixture(nn.Module):
@@ -162,6 +164,7 @@ class RoleMixture(nn.Module):
             self._through(self.inputs, self.router.shares(packed, context.history, owner, context.texts), rows, context)
         weights = self.router(packed, context.history, owner, context.texts)
         context.weights.append(weights)
+        context.owner = owner
         weights = self._through(self.raw, weights, rows, context)
         used = self._through(self.routing, context.choice(weights), rows, context)
         answer = self._through(self.output, self.experts(packed, used.to(packed.dtype), base), rows, context)

@@ -92,6 +92,19 @@ def token_entropy(weights: Tensor) -> Tensor:
     return -(weights * weights.clamp_min(1e-12).log()).sum(-1).mean()
 
 
+def window_entropy(weights: Tensor, owner: Tensor) -> Tensor:
+    """Mean entropy of the mean weights of each window, in nats: how many experts one person's visits are spread over.
+
+    Args:
+        weights: (token, expert).
+        owner: (token,) the window of each token.
+    """
+    windows = int(owner.max()) + 1 if len(owner) else 0
+    count = torch.bincount(owner, minlength=windows).to(weights.dtype)
+    total = weights.new_zeros(windows, weights.shape[1]).index_add(0, owner, weights)
+    return token_entropy(total[count > 0] / count[count > 0, None])
+
+
 def load_entropy(weights: Tensor) -> Tensor:
     """Entropy of the mean of (token, expert) weights, in nats: how evenly the experts are used over all visits."""
     mean = weights.mean(0)

@@ -84,12 +84,14 @@ class Reading:
         states: (sample, current, width).
         window: The windows.
         role_weights: (token, expert) router weights of each layer's real tokens.
+        owner: (token,) the sample of each of these tokens; None without role experts.
         function_weights: (visit, function) router weights of real visits, or None.
     """
 
     states: Tensor
     window: Window
     role_weights: list[Tensor]
+    owner: Tensor | None
     function_weights: Tensor | None
 
 
@@ -300,7 +302,7 @@ class NextLocMoE(NextLocationModel):
         if each_layer:
             self.layer_points(torch.stack([self.head.points(state[:, -1].float()) for state in states]))
             states = states[-1]
-        return Reading(states[:, -c.current_visits :].float(), window, context.weights, function_weights)
+        return Reading(states[:, -c.current_visits :].float(), window, context.weights, context.owner, function_weights)
 
     def _dtype(self) -> torch.dtype:
         return next(self.backbone.model.parameters()).dtype

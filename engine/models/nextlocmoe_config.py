@@ -170,14 +170,20 @@ class NextLocMoEConfig(ModelConfig):
         description="Training visits of the user that the pointer may also return to; 0: the window alone, for any user of any city.",
     )
     lambda_entropy: float = Field(
-        0.03, ge=0, le=1e4, title="Entropy weight", description="How much undecided routers cost, in the unit below."
+        0.2, ge=0, le=1e4, title="Entropy weight", description="How much undecided routers cost, in the unit below."
     )
     lambda_balance: float = Field(
-        0.03,
+        0.2,
         ge=0,
         le=1e4,
         title="Balance weight",
         description="How much evenly used experts are rewarded; 0: not at all, as published.",
+    )
+    roles_decided_per: Literal["visit", "window"] = Field(
+        "visit",
+        title="Roles decided per",
+        description="visit: each visit is to have few role experts, as published. window: all visits of a window the same few, so that "
+        "experts divide people rather than moments.",
     )
     lambda_unit: Literal["loss", "metre"] = Field(
         "loss",
@@ -201,7 +207,7 @@ class NextLocMoEConfig(ModelConfig):
         title="Stride",
         description="Every so many training windows are read in an epoch, from another one each time.",
     )
-    epochs: int = Field(12, ge=1, le=1000, title="Epochs", description="At most; stops early.")
+    epochs: int = Field(6, ge=1, le=1000, title="Epochs", description="At most; stops early.")
     batch: int = Field(64, ge=2, le=8192, title="Batch", description="Windows per step, at most.")
     learning_rate: float = Field(2e-3, gt=0, le=0.1, title="Learning rate", description="Peak rate.")
     weight_decay: float = Field(0.01, ge=0, le=1, title="Weight decay", description="On matrices only.")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.city.samples import Samples
-from engine.layers.routing import load_entropy, token_entropy
+from engine.layers.routing import load_entropy, token_entropy, window_entropy
 from engine.models.base import Stage
 from engine.models.nextlocmoe_heads import Candidates
 from engine.probes import watch
@@ -90,8 +90,8 @@ def window_loss(model: "NextLocMoE", batch: WindowBatch) -> dict[str, Tensor]:
     """The loss of a step.
 
     Returns:
-        total; place: distance in city scales (regression) or nats; entropy: of the routers, nats, mean over visits; balance: entropy
-        of the mean weights, nats. `total = place + warm-up * (lambda_entropy * entropy - lambda_balance * balance)`.
+        total; place: distance in city scales (regression) or nats; entropy: of the routers' weights per visit (or window), nats; balance:
+        entropy of their mean over the batch, nats. `total = place + warm-up * (lambda_entropy * entropy - lambda_balance * balance)`.
     """
     config, samples = model.config, batch.samples
     reading = model.read(samples.histories())
@@ -109,7 +109,13 @@ def window_loss(model: "NextLocMoE", batch: WindowBatch) -> dict[str, Tensor]:
     terms = {"total": place, "place": place}
     routed = [*reading.role_weights, *([reading.function_weights] if reading.function_weights is not None else [])]
     if routed:
-        entropy = torch.stack([token_entropy(weights) for weights in routed]).mean()
+        per_window = config.roles_decided_per == "window"
+        owner = reading.owner
+        doubts = [
+            window_entropy(one, owner) if per_window and owner is not None else token_entropy(one) for one in reading.role_weights
+        ]
+        doubts += [token_entropy(reading.function_weights)] if reading.function_weights is not None else []
+        entropy = torch.stack(doubts).mean()
         balance = torch.stack([load_entropy(weights) for weights in routed]).mean()
         unit = model.frame.unit if config.lambda_unit == "metre" else 1.0
         warm = min(batch.progress / config.routing_warm_up, 1.0) if config.routing_warm_up else 1.0
