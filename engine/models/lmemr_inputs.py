@@ -188,7 +188,7 @@ class InputScales(nn.Module):
         log_area = np.log(np.maximum(cells.area_km2[training], 1e-6))
         spread = float(log_area.std())
         # Squares of a grid differ in the last digits of a projection; that is no difference in size.
-        self.register_buffer("area", torch.tensor([float(log_area.mean()), spread if spread > 0.02 else 1e9]))
+        self.register_buffer("area", torch.tensor([float(log_area.mean()), 1 / spread if spread > 0.02 else 0.0]))
 
     @property
     def widths(self) -> list[tuple[int, int]]:
@@ -227,7 +227,7 @@ class InputScales(nn.Module):
             described.append(modality.present & has_text)
             codes = np.unique(np.asarray(modality.captions, object)[order].astype(str), return_inverse=True)[1]
             captions.append(torch.from_numpy(codes.astype(np.int64)).to(device))
-        log_area = (np.log(np.maximum(cells.area_km2, 1e-6)) - float(self.area[0])) / float(self.area[1])
+        log_area = (np.log(np.maximum(cells.area_km2, 1e-6)) - float(self.area[0])) * float(self.area[1])
         return CellTensors(
             spatial=tuple(spatial),
             text=tuple(text),
