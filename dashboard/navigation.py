@@ -12,7 +12,13 @@ _FOLDER = Path(__file__).resolve().parents[1] / "pages"
 GROUPS: dict[str, dict[str, str]] = {
     "City": {"home": "Home", "city": "City"},
     "Models": {"train": "Train", "runs": "Runs"},
-    "Inside": {"next_location": "Next location", "experts": "Experts", "attention": "Attention", "embeddings": "Embeddings"},
+    "Inside": {
+        "next_location": "Next location",
+        "grid_mobility": "Grid mobility",
+        "experts": "Experts",
+        "attention": "Attention",
+        "embeddings": "Embeddings",
+    },
     "Ask": {"what_if": "What if", "long_tail": "Long tail"},
 }
 """Group to page file to title; a new page is one line here."""

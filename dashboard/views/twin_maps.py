@@ -1,29 +1,19 @@
 """Two maps side by side that follow one another's pan and zoom: one deck with two views.
 
-Streamlit's own map draws one view only, so this is a component of ours: a page of a few lines and the deck.gl that comes inside the
-installed pydeck. Both are served by this machine's Streamlit.
+Streamlit's own map draws one view only, so this is a component of ours.
 """
 
-import functools
-import hashlib
-import shutil
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import pydeck as pdk
 import streamlit as st
-from streamlit.components.v1 import declare_component
 
 from dashboard import session
 from dashboard.figures import base_map, colours
 from dashboard.figures.deck import Frozen
 from dashboard.views import city_map
-from engine import store
+from dashboard.views.deck_component import component
 from engine.city.city import City
-
-_PAGE = Path(__file__).resolve().parents[2] / "assets" / "twin_maps.html"
-_LIBRARY = Path(pdk.__file__).parent / "nbextension" / "static" / "index.js"
 
 
 def draw(
@@ -55,7 +45,7 @@ def draw(
     layers = [*base, *_named("left", left), *_named("right", right)]
     deck = base_map.deck(layers, city, theme)
     with st.container(key=f"{key}_map_frame"):
-        _component(str(store.home()))(
+        component("twin_maps")(
             json=deck.to_json(),
             tooltip=deck._tooltip,
             height=height,
@@ -77,16 +67,3 @@ def _named(side: str, layers: Sequence[pdk.Layer]) -> list[pdk.Layer]:
         twin.__dict__.update(layer.__dict__ | {"id": f"{side}:{layer.id}"})
         named.append(twin)
     return named
-
-
-@functools.lru_cache(maxsize=4)
-def _component(home: str) -> Callable[..., Any]:
-    """The component, its page and library laid side by side in the cache folder, from where Streamlit serves them."""
-    stamp = hashlib.sha256(_PAGE.read_bytes() + pdk.__version__.encode()).hexdigest()[:12]
-    folder = Path(home) / "cache" / "twin_maps" / stamp
-    if not (folder / "index.html").is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(_LIBRARY, folder / "deck.js")
-        # Last, so that a folder with a page is a whole one.
-        store.write_text(folder / "index.html", _PAGE.read_text(encoding="utf-8"))
-    return declare_component(f"twin_maps_{stamp}", path=folder)

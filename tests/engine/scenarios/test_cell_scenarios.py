@@ -47,9 +47,20 @@ SPLIT = CellSplit(block_cells=2)
 
 
 @pytest.fixture(scope="module")
-def grounds(tiny_city, tmp_path_factory) -> Grounds:
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("cells")
+
+
+@pytest.fixture(autouse=True)
+def one_cache(own_home, home, monkeypatch) -> None:
+    """What was encoded for one test need not be encoded for the next."""
+    monkeypatch.setenv("MOBISCOPE_HOME", str(home))
+
+
+@pytest.fixture(scope="module")
+def grounds(tiny_city, home) -> Grounds:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MOBISCOPE_HOME", str(tmp_path_factory.mktemp("cells")))
+        patch.setenv("MOBISCOPE_HOME", str(home))
         cells = build_cell_samples(tiny_city, SPLIT)
         model = LMEMR.build(LMEMRConfig.preset("tiny"), Data(tiny_city, SPLIT, cells=cells), seed=0)
         model.eval()

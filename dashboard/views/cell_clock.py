@@ -1,0 +1,158 @@
+"""The map of cells with its own clock: all 24 hours are sent once, and playing them asks the server nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pydeck as pdk
+import streamlit as st
+
+from dashboard import session
+from dashboard.cached.cell_data import CellOutlines
+from dashboard.figures import base_map, cell_map, colours
+from dashboard.figures.cell_map import HourlyFill
+from dashboard.figures.deck import Frozen, literal
+from dashboard.views.deck_component import component
+from engine.city.city import City
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A line of the legend below the colours: `hatch` and `counter` (falling lines) are patterns, `ring` an outline."""
+
+    kind: str
+    words: str
+    colour: str
+
+
+@dataclass(frozen=True)
+class Said:
+    """What the map told: the hour at rest, and newly picked cells (empty if nothing was picked since)."""
+
+    hour: int
+    picked: tuple[str, ...] = ()
+    how: str = ""
+
+
+def draw(
+    city: City,
+    cells: CellOutlines,
+    fill: HourlyFill,
+    base: Sequence[Frozen],
+    above: Sequence[pdk.Layer],
+    *,
+    key: str,
+    title: str,
+    what: str,
+    alt: str,
+    marks: Sequence[Mark] = (),
+    attribution: str = "",
+    height: int = 560,
+    start: int = 8,
+) -> Said:
+    """Draws the map with slider, play and lasso.
+
+    Args:
+        city: Gives the view.
+        cells: Outlines and ids.
+        fill: Values and their colours.
+        base: Layers below the cells.
+        above: Layers over them, such as outlines and hatching.
+        key: Of the component.
+        title: Of the legend, with the unit.
+        what: Follows "12 trips" in tips: `observed`, `predicted`, ...
+        alt: What the map shows, in words.
+        marks: Lines of the legend below the colours.
+        attribution: Whose data is drawn.
+        height: Pixels, the controls included.
+        start: Hour shown first.
+    """
+    theme = session.theme()
+    deck = base_map.deck([*base, *_above(above)], city, theme)
+    codes, least, most = cell_map.encoded(fill)
+    many = len(cells.ids) > cell_map.MOST_OUTLINES
+    hour = int(session.get(f"{key}.hour", start))
+    told = component("cell_clock")(
+        json=deck.to_json(),
+        tooltip=deck._tooltip,
+        cells=_outlines(cells),
+        ids=[str(cell) for cell in cells.ids],
+        names=[literal(_label(cells, row)) for row in range(len(cells.ids))],
+        middles=np.round(np.stack([cells.longitude, cells.latitude], axis=1), 5).tolist(),
+        codes=codes,
+        least=least,
+        most=most,
+        low=fill.low,
+        high=fill.high,
+        log=fill.is_log,
+        signed=not fill.is_log,
+        stops=[list(colours.rgb(stop)) for stop in fill.stops(theme)],
+        ticks=fill.ticks(),
+        opacity=cell_map.OPACITY,
+        dots=_dot_size(city, len(cells.ids)) if many else 0,
+        title=title,
+        what=what,
+        marks=[{"kind": mark.kind, "words": mark.words, "colour": mark.colour} for mark in marks],
+        hatch=bool(marks),
+        attribution=attribution[:120],
+        alt=alt,
+        hour=hour,
+        set=session.get(f"{key}.set", 0),
+        height=height,
+        madeFor=base_map.REFERENCE_SIZE,
+        page=colours.ink("panel", theme),
+        ground=colours.ground("beyond", theme),
+        chip=colours.css(colours.ground("ground", theme), 0.9),
+        ink=colours.ink("text", theme),
+        accent=colours.role("prediction", theme),
+        key=key,
+        default=None,
+    )
+    return _heard(told, key, hour)
+
+
+def set_hour(key: str, hour: int) -> None:
+    """Turns the clock of a map from the page; call it before the map is drawn."""
+    session.put(f"{key}.hour", hour)
+    session.put(f"{key}.set", session.get(f"{key}.set", 0) + 1)
+
+
+def _heard(told: Any, key: str, hour: int) -> Said:
+    if not isinstance(told, dict):
+        return Said(hour)
+    hour = int(np.clip(int(told.get("hour", hour)), 0, 23))
+    session.put(f"{key}.hour", hour)
+    if told.get("at") == session.get(f"{key}.heard", None):
+        return Said(hour)
+    session.put(f"{key}.heard", told.get("at"))
+    return Said(hour, tuple(map(str, told.get("picked") or ())), str(told.get("how", "")))
+
+
+@st.cache_data(max_entries=6, show_spinner=False)
+def _outlines_json(stamp: int, _cells: CellOutlines) -> str:
+    return cell_map.outlines_json(_cells.shapes, _cells.longitude, _cells.latitude)
+
+
+def _outlines(cells: CellOutlines) -> str:
+    return _outlines_json(hash((len(cells.ids), cells.ids.tobytes(), cells.longitude.tobytes())), cells)
+
+
+def _above(layers: Sequence[pdk.Layer]) -> list[pdk.Layer]:
+    """The page tells by the start of a layer's id that it lies over the cells."""
+    named = []
+    for layer in layers:
+        twin = pdk.Layer.__new__(type(layer))
+        twin.__dict__.update(layer.__dict__ | {"id": f"above:{layer.id}"})
+        named.append(twin)
+    return named
+
+
+def _label(cells: CellOutlines, row: int) -> str:
+    name = str(cells.name[row])
+    return f"{name}, {cells.district[row]}" if cells.district[row] and cells.district[row] != name else name
+
+
+def _dot_size(city: City, count: int) -> float:
+    across, down = base_map.view_extent_m(city)
+    return 0.45 * float(np.sqrt(across * down / max(count, 1)))

@@ -1,0 +1,113 @@
+"""Cells whose days have the same shape, on the map, as curves and in words."""
+
+import numpy as np
+import streamlit as st
+
+from dashboard import cached, panels, session, wording
+from dashboard.cached import cell_data
+from dashboard.cached.cell_data import CellOutlines, Curves
+from dashboard.figures import cell_map, colours
+from dashboard.figures.curve_day import cluster_curves
+from dashboard.figures.frame import chart_config
+from dashboard.views import city_map
+from dashboard.views.export_menu import export_menu
+from engine.errors import MobiscopeError
+from engine.evaluation.curve_clusters import FEWEST, MOST
+
+KEY = "grid.clusters"
+DEFAULT = 5
+
+
+def count() -> int:
+    """How many clusters are looked at."""
+    return int(session.widget(KEY, session.get(KEY, DEFAULT)))
+
+
+def of_run(run_id: str) -> np.ndarray | None:
+    """(cell,) cluster of each observed curve; None where there are too few curves."""
+    try:
+        return cell_data.clusters_of_curves(run_id, count())
+    except MobiscopeError:
+        return None
+
+
+def draw(run_id: str, slug: str, curves: Curves, outlines: CellOutlines) -> None:
+    """The panel."""
+    clusters = of_run(run_id)
+    panels.panel(
+        "Days of the same shape",
+        "Drawn: cells in clusters of their observed curves, one colour each on the map and in the chart; words that stand in their "
+        "descriptions more often than in those of the rest.",
+        "Read: clusters are numbered from the busiest to the quietest. A word's z above 2 is more than chance gives; shares are of the "
+        "cells that hold it, inside and elsewhere.",
+        "Do not conclude that the number of clusters is in the data: it is yours. Words come from descriptions, not from the flows.",
+        "Ward's criterion on ln(1 + trips), LMEMR §5.6; log-odds with a Dirichlet prior (Monroe et al. 2008).",
+        actions=(lambda: export_menu(f"{KEY}.export", "clusters", _table(curves, outlines, clusters), chart=True))
+        if clusters is not None
+        else None,
+    )
+    st.slider("Clusters", FEWEST, MOST, count(), key=KEY, width=320)
+    session.put(KEY, count())
+    if clusters is None:
+        known = int(np.isfinite(curves.observed).all(axis=1).sum())
+        panels.nothing(
+            "Too few curves to divide",
+            f"{wording.counted(known, 'cell')} of this city have a whole observed curve. Choose fewer clusters.",
+        )
+        return
+    left, right = st.columns([48, 52], gap="medium")
+    with left:
+        _map(slug, outlines, clusters)
+    with right:
+        st.plotly_chart(
+            cluster_curves(curves.observed, clusters, session.theme()),
+            key=f"{KEY}.curves",
+            config=chart_config("clusters"),
+            alt="Mean day of each cluster",
+        )
+        _words(run_id)
+
+
+def _map(slug: str, outlines: CellOutlines, clusters: np.ndarray) -> None:
+    theme, city = session.theme(), cached.city(slug)
+    base = cached.base(slug, theme, places=False, buildings="none", faint=True)
+    tints = [[*colours.rgb(colours.categorical(cluster)), 205] if cluster >= 0 else [128, 128, 128, 40] for cluster in clusters]
+    tips = [
+        f"{outlines.name[row]}\n" + (f"cluster {cluster + 1}" if cluster >= 0 else "no whole curve known")
+        for row, cluster in enumerate(clusters)
+    ]
+    layers = [*base.layers, cell_map.part_layer(outlines.shapes, tints, tips)]
+    shown = sorted(set(clusters[clusters >= 0].tolist()))
+    legend = [city_map.Entry("dot", f"cluster {cluster + 1}", colours.categorical(cluster)) for cluster in shown]
+    alt = "Map of cells by the cluster of their curve"
+    city_map.draw(city, layers, key=f"{KEY}.map", alt=alt, legend=legend, attribution=base.attribution, height=430)
+
+
+def _words(run_id: str) -> None:
+    table = cell_data.cluster_words(run_id, count())
+    if table.empty:
+        panels.nothing("No typical words", "The cells are not described; choose a describer in training, or bring descriptions.")
+        return
+    lines = []
+    for cluster, rows in table.groupby("cluster"):
+        said = ", ".join(
+            f"**{wording.literal(row.word)}** ({wording.percent(row.share, 2)} : {wording.percent(row.share_elsewhere, 2)})"
+            for row in rows[rows["z"] > 1].head(5).itertuples()
+        )
+        lines.append(f"{int(cluster) + 1}. {said or 'no word stands out'}")
+    st.markdown("\n".join(lines))
+    st.caption("Words typical of each cluster, with the share of its cells whose descriptions hold them, and of all others.")
+
+
+def _table(curves: Curves, outlines: CellOutlines, clusters: np.ndarray):  # type: ignore[no-untyped-def]
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "cell_id": curves.cell_ids,
+            "cluster": clusters + 1,
+            "trips_per_day": curves.observed.sum(axis=1),
+            "longitude": outlines.longitude,
+            "latitude": outlines.latitude,
+        }
+    )

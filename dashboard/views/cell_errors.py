@@ -1,0 +1,165 @@
+"""Where a run of curves errs: by hour and by district, beside its baselines; and the same run under the other kind of split."""
+
+import pandas as pd
+import streamlit as st
+
+from dashboard import cached, navigation, panels, session, wording
+from dashboard.cached import cell_data
+from dashboard.figures.curve_day import hour_errors
+from dashboard.figures.frame import chart_config
+from dashboard.figures.slice_bars import slice_bars
+from dashboard.views.export_menu import export_menu
+from engine.city.cell_splits import CellSplit
+from engine.cli import command_for
+from engine.errors import MobiscopeError
+from engine.evaluation.flow_metrics import FLOW_METRICS
+from engine.runs import Run, submit
+
+SHOWN = ("r2", "mae", "wape", "oa", "oa_near", "r2_flow", "log_mape", "mape", "coverage", "crps")
+SIDE_BY_SIDE = ("r2", "r2_flow", "mae", "wape", "mape", "log_mape", "oa", "oa_near", "shape", "peak_hours", "coverage")
+KINDS = {"random_cells": "random cells", "spatial_blocks": "spatial blocks", "districts": "whole districts"}
+MEASURES = (
+    "R² is on the scale of ln(1 + trips), as in the paper: it rewards the right order of magnitude everywhere, and a cell of ten trips "
+    "counts as much as one of ten thousand; R² of trips is beside it. MAPE of the log flow is what the paper calls MAPE: 0.19 there "
+    "is an error of 19 % of the logarithm, not of the trips."
+)
+
+
+def draw(run_id: str) -> None:
+    """Errors by hour and by district."""
+    table, model = cached.run_table(run_id, "metrics"), cached.run_model(run_id)
+    offered = [name for name in SHOWN if name in set(table["metric"])]
+    panels.panel(
+        "Where it errs",
+        "Drawn: one figure over the test cells, by hour of the day and by district, for the model (blue) and the best baseline (grey), "
+        "with 95 % intervals from drawing cells anew.",
+        "Read: n counts cell hours. Wide intervals mean few cells; an hour where both are bad is a hard hour, not a bad model.",
+        MEASURES,
+        "Specification §4; Bland definitions in docs/evaluation.md.",
+        actions=lambda: export_menu(
+            "grid.errors.export", "errors", table, command=f"mobiscope evaluate {run_id} --slice hour", chart=True
+        ),
+    )
+    metric = st.selectbox("Figure", offered, format_func=lambda name: FLOW_METRICS[name].title, key="grid.metric", width=280)
+    st.caption(FLOW_METRICS[metric].meaning)
+    best = best_baseline(table, model, metric)
+    left, right = st.columns([50, 50], gap="medium")
+    with left:
+        hours = _by_hour(table, [model, *([best] if best else [])], metric)
+        figure = hour_errors(hours, _axis(metric), session.theme())
+        st.plotly_chart(
+            figure, key="grid.errors.hour", config=chart_config("errors-by-hour"), alt=f"{FLOW_METRICS[metric].title} by hour"
+        )
+    with right:
+        rows = table[(table["slice"] == "district") & (table["metric"] == metric) & table["predictor"].isin([model, best])]
+        rows = rows[rows["n"] > 0]
+        if rows.empty:
+            panels.nothing("No districts to tell apart", "The cells name no district, or no test cell lies in one.")
+        else:
+            titles = dict(zip(table["predictor"], table["title"], strict=True))
+            shown = rows.assign(series=rows["predictor"].map(titles)).sort_values(["group", "predictor"])
+            unit = "share" if FLOW_METRICS[metric].unit == "share" else FLOW_METRICS[metric].unit
+            figure = slice_bars(shown, unit, session.theme(), {titles[model]}, _axis(metric), 280)
+            st.plotly_chart(
+                figure,
+                key="grid.errors.district",
+                config=chart_config("errors-by-district"),
+                alt=f"{FLOW_METRICS[metric].title} by district",
+            )
+    _all_baselines(table, model)
+
+
+def best_baseline(table: pd.DataFrame, model: str, metric: str = "r2") -> str | None:
+    """The baseline that is best over the test cells; None where there is none."""
+    rows = table[(table["slice"] == "all") & (table["metric"] == metric) & (table["predictor"] != model) & table["value"].notna()]
+    if rows.empty:
+        return None
+    at = rows["value"].idxmax() if FLOW_METRICS[metric].higher_is_better else rows["value"].idxmin()
+    return str(rows.loc[at, "predictor"])
+
+
+def _by_hour(table: pd.DataFrame, predictors: list[str], metric: str):  # type: ignore[no-untyped-def]
+    found = {}
+    factor = 100 if FLOW_METRICS[metric].unit == "share" else 1
+    for name in predictors:
+        rows = table[(table["slice"] == "hour") & (table["metric"] == metric) & (table["predictor"] == name)].sort_values("group")
+        if len(rows) == 24:
+            values = tuple(factor * rows[column].to_numpy(float) for column in ("value", "low", "high"))
+            found[str(rows["title"].iloc[0])] = values
+    return found
+
+
+def _axis(metric: str) -> str:
+    unit = {"share": "%", "": ""}.get(FLOW_METRICS[metric].unit, FLOW_METRICS[metric].unit)
+    return f"{FLOW_METRICS[metric].title}{', ' + unit if unit else ''}"
+
+
+def _all_baselines(table: pd.DataFrame, model: str) -> None:
+    overall = table[table["slice"] == "all"]
+    names = [name for name in ("r2", "r2_flow", "mae", "wape", "oa", "shape", "peak_hours") if name in set(overall["metric"])]
+    order = overall[overall["metric"] == "r2"].sort_values("value", ascending=False, na_position="last")["predictor"]
+    rows = []
+    for predictor in order:
+        mine = overall[overall["predictor"] == predictor].set_index("metric")
+        rows.append({"method": str(mine["title"].iloc[0])} | {FLOW_METRICS[name].title: _shown(mine, name) for name in names})
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="grid.errors.all", height=38 + 35 * min(len(rows), 9))
+    n = overall.loc[(overall["predictor"] == model) & (overall["metric"] == "mae"), ["n", "users"]]
+    if len(n):
+        st.caption(
+            f"All test cells: n = {wording.counted(n['n'].iloc[0], 'cell hour')} of {wording.counted(n['users'].iloc[0], 'cell')}; "
+            "95 % intervals in brackets. " + MEASURES
+        )
+
+
+def _shown(rows: pd.DataFrame, metric: str) -> str:
+    if metric not in rows.index:
+        return "–"
+    row, show = rows.loc[metric], FLOW_METRICS[metric].show
+    return show(row["value"]) + (f" ({show(row['low'])} to {show(row['high'])})" if pd.notna(row["low"]) else "")
+
+
+def twins(run_id: str) -> None:
+    """The same run under both kinds of split, and a button for the one that is missing."""
+    panels.panel(
+        "Random cells and spatial blocks",
+        "Drawn: the same model with the same settings and seed, judged once on cells drawn one by one and once on whole blocks or "
+        "districts that training never saw.",
+        "Read: a random test cell lies among training cells that resemble it. The block split asks about a part of town nobody counted; "
+        "the gap between the two is what nearness gave away.",
+        "Do not compare a figure of random cells with one of blocks elsewhere: they answer different questions.",
+        "Specification §2.",
+    )
+    found = cell_data.twin_runs(run_id)
+    columns = {}
+    for kind, summary in found.items():
+        table = cached.run_table(summary.id, "metrics")
+        model = cached.run_model(summary.id)
+        best = best_baseline(table, model)
+        for name in [model, *([best] if best else [])]:
+            mine = table[(table["slice"] == "all") & (table["predictor"] == name)].set_index("metric")
+            columns[f"{mine['title'].iloc[0]}, {KINDS.get(kind, kind)}"] = [_shown(mine, metric) for metric in SIDE_BY_SIDE]
+    shown = pd.DataFrame({"figure": [FLOW_METRICS[metric].title for metric in SIDE_BY_SIDE], **columns})
+    st.dataframe(shown, hide_index=True, key="grid.twins", height=38 + 35 * len(shown))
+    for kind in ("random_cells", "spatial_blocks"):
+        if kind not in found:
+            _train(run_id, kind)
+
+
+def _train(run_id: str, kind: str) -> None:
+    run = Run.open(run_id)
+    split = run.request.split
+    assert isinstance(split, CellSplit)
+    request = run.request.model_copy(
+        update={"split": split.model_copy(update={"kind": kind}), "name": f"{run.summary.name}, {KINDS[kind]}"[:120]}
+    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.markdown(f"There is no finished run of the same settings on {KINDS[kind]}.")
+        if st.button(f"Train it on {KINDS[kind]}", key=f"grid.twin.{kind}", type="primary"):
+            try:
+                session.follow_run(submit(request))
+            except MobiscopeError as error:
+                panels.refusal(error)
+                return
+            navigation.open_page("train")
+    with st.expander("The same from a terminal"):
+        st.code(command_for(request), language="bash", wrap_lines=True)
