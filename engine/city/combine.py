@@ -66,7 +66,7 @@ def combine(results: Sequence[ReadResult], time_zone: str | None = None) -> Comb
         if name not in ("visits", "locations"):
             frame = _stack(name, results, cards, upload.problems)
             if frame is not None:
-                upload.tables[name] = frame
+                upload.tables[name] = _with_attributes(name, frame, results)
     visits, source = _all_visits(results)
     locations = _all_locations(results, visits, upload, cards, assumptions)
     if locations is not None:
@@ -101,6 +101,23 @@ def _stack(name: str, results: Sequence[ReadResult], cards: list[list[FileCard]]
     if isinstance(frames[0][1], gpd.GeoDataFrame):
         joined = gpd.GeoDataFrame(joined, geometry="geometry", crs=WGS84)
     return joined
+
+
+def _with_attributes(name: str, frame: pd.DataFrame, results: Sequence[ReadResult]) -> pd.DataFrame:
+    """Columns that other files bring for the rows of this table; a later file wins, rows it does not name stay as they are."""
+    key = TABLES[name].key
+    for result in results:
+        further = result.attributes.get(name)
+        if key is None or further is None:
+            continue
+        matched = further.set_index(key).reindex(frame[key])
+        added = {}
+        for column in matched.columns:
+            values = matched[column].reset_index(drop=True)
+            before = frame[column].reset_index(drop=True) if column in frame else None
+            added[column] = values if before is None else values.where(values.notna(), before)
+        frame = frame.reset_index(drop=True).assign(**added)
+    return frame
 
 
 def _all_visits(results: Sequence[ReadResult]) -> tuple[pd.DataFrame | None, np.ndarray]:

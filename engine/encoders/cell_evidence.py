@@ -74,6 +74,7 @@ def gather_evidence(
     rows: Sequence[int],
     pictures: CellPictures | None,
     poi_radius_m: float = 0.0,
+    attributes: Sequence[str] | None = None,
 ) -> list[Evidence]:
     """What a describer may look at: pictures and measurements of one modality of some cells.
 
@@ -84,11 +85,12 @@ def gather_evidence(
         rows: Positions of the cells.
         pictures: The pictures of the modality, None for `poi`.
         poi_radius_m: As in `count_pois`.
+        attributes: As in `count_pois`.
     """
     area = np.asarray(cells.to_crs(city.metric_crs).area, np.float64) / 1e6
     ids = cells["cell_id"].astype(str).to_numpy(object)
     if pictures is None:
-        measures = _leaf_counts(city, cells, poi_radius_m)
+        measures = _leaf_counts(city, cells, poi_radius_m, attributes)
         return [Evidence(ids[row], modality, measures[row], (), float(area[row])) for row in rows]
     encoder = DescriptorImages(modality)
     values = encoder.encode(pictures.images)
@@ -115,9 +117,11 @@ def described(speaker: Describer, evidence: Sequence[Evidence], with_trend: bool
     return told
 
 
-def _leaf_counts(city: City, cells: gpd.GeoDataFrame, radius_m: float) -> list[Mapping[str, float]]:
+def _leaf_counts(
+    city: City, cells: gpd.GeoDataFrame, radius_m: float, attributes: Sequence[str] | None
+) -> list[Mapping[str, float]]:
     """Counts of leaf categories per cell, and `zone: ` attributes of the cells."""
-    found = count_pois(city, cells, radius_m, level="leaf", every_category=True)
+    found = count_pois(city, cells, radius_m, level="leaf", every_category=True, attributes=attributes)
     names = [name if column < found.categories else f"zone: {name}" for column, name in enumerate(found.components)]
     return [
         {name: float(value) for name, value in zip(names, values, strict=True) if value != 0 and name != "zone: area_km2"}

@@ -54,6 +54,9 @@ class CellEncoding(BaseModel):
     poi_radius_m: float = Field(
         0.0, ge=0, le=20_000, description="0 counts places in the cell; otherwise within this distance of its middle, metres."
     )
+    attributes: tuple[str, ...] | None = Field(
+        None, description="Columns that came with the zones to use beside the counts; by default every number and kind of use."
+    )
     cover_m: float = Field(
         1_000.0, gt=0, description="Farther than this from every place (or building) a cell is not covered by that layer, metres."
     )
@@ -163,14 +166,22 @@ def encode_cells(
         for name in PICTURES
     }
     say("Counting places in cells", 0.02)
-    places = count_pois(city, cells, encoding.poi_radius_m, encoding.cover_m, encoding.poi_level, expected.get("poi"))
+    places = count_pois(
+        city,
+        cells,
+        encoding.poi_radius_m,
+        encoding.cover_m,
+        encoding.poi_level,
+        expected.get("poi"),
+        attributes=encoding.attributes,
+    )
     bare: dict[str, Modality] = {}
     for number, name in enumerate(PICTURES):
         begin = 0.05 + 0.2 * number
         bare[name] = _pictured(name, cells, pictures[name], encoding.image, _part(say, begin, begin + 0.2))
     bare["poi"] = _counted(cells, places)
     for name, wanted in expected.items():
-        if name in bare and tuple(wanted) != bare[name].components and bare[name].components:
+        if name in bare and len(wanted) and tuple(wanted) != bare[name].components and bare[name].components:
             raise EncoderError(
                 f"Modality `{name}` was trained with {len(wanted)} components of another encoder than `{encoding.image}`, which "
                 f"gives {len(bare[name].components)}. Encode the city as for training."
@@ -298,7 +309,9 @@ def _with_words(
             open_cells = [int(row) for row in np.flatnonzero(bare[name].present) if found[name][row] is None]
             if not open_cells:
                 continue
-            evidence = gather_evidence(city, cells, name, open_cells, pictures.get(name), encoding.poi_radius_m)
+            evidence = gather_evidence(
+                city, cells, name, open_cells, pictures.get(name), encoding.poi_radius_m, encoding.attributes
+            )
             told = described(speaker, evidence, encoding.with_trend, report)
             for row, description in zip(open_cells, told.descriptions, strict=True):
                 found[name][row] = description

@@ -24,7 +24,7 @@ _MOST_LABELS = 40
 _PLACES = re.compile(r"^(lat|lon|lng|long|latitude|longitude|x|y|easting|northing|centroid_?[xy]|geometry|row|col)$", re.IGNORECASE)
 _IDS = re.compile(r"(^|_)(id|gid|fid|uid|uuid|geoid|code|index|region|zone|tract|boro_ct2010|objectid)(_?\d+)?$", re.IGNORECASE)
 _LABELS = re.compile(r"(label|class|type|kind|land_?use|zoning)$", re.IGNORECASE)
-_NOT_STATIC = re.compile(r"^(h\d\d|outflow|inflow|flow|trips)", re.IGNORECASE)
+_OUTCOMES = re.compile(r"^(h\d\d$|outflow|inflow|flow|trips|visits|check_?ins|predict|target)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ def count_pois(
     level: str = "root",
     components: Sequence[str] | None = None,
     every_category: bool = False,
+    attributes: Sequence[str] | None = None,
 ) -> CellCounts:
     """Counts points of interest per category and cell, and adds the attributes of the cells.
 
@@ -67,6 +68,7 @@ def count_pois(
         level: `root` counts root categories (the categories themselves where there are none), `leaf` the categories.
         components: Names a trained model expects, in its order; other categories add to `other categories` if it is among them.
         every_category: Count each category by itself, however rare.
+        attributes: Further columns of the cells to take; None takes those of `is_attribute`.
 
     Returns:
         The counts.
@@ -75,7 +77,7 @@ def count_pois(
     notes: list[str] = []
     area = np.asarray(cells.to_crs(city.metric_crs).area, np.float64) / 1e6
     columns: dict[str, npt.NDArray[np.float64]] = {}
-    attributes = _attributes(cells)
+    further = _attributes(cells, attributes, notes)
     known = np.zeros(len(cells), bool)
     if table is not None:
         points = city.spatial(table)
@@ -90,7 +92,7 @@ def count_pois(
             notes.append(f"{outside:,} of {len(points):,} {table} lie in no cell and were not counted.")
         wanted = _vocabulary(names, notes, len(names) if every_category else MOST_CATEGORIES)
         if components is not None:
-            wanted = tuple(name for name in components if name not in attributes and name not in (AREA, UNCOVERED))
+            wanted = tuple(name for name in components if name not in further and name not in (AREA, UNCOVERED))
             new = sorted(set(map(str, names)) - set(wanted))
             if new:
                 fate = f"counted together as `{OTHER}`" if OTHER in wanted else "left out"
@@ -101,44 +103,54 @@ def count_pois(
             notes.append(f"{int((~known).sum()):,} cells are more than {cover_m:,.0f} m from every one of the {table}: not known.")
     categories = len(columns)
     columns[AREA] = area
-    columns |= attributes
-    if attributes:
+    columns |= further
+    if further:
         if table is not None and not known.all():
             columns[UNCOVERED] = (~known).astype(np.float64)
         known = np.ones(len(cells), bool)
     if components is not None:
         here = set(map(str, names)) if table is not None else set()
-        lacking = [name for name in components if name not in here | set(attributes) | {AREA, OTHER, UNCOVERED}]
+        lacking = [name for name in components if name not in here | set(further) | {AREA, OTHER, UNCOVERED}]
         if lacking:
             notes.append(f"{len(lacking):,} components the model knows are not in this city, such as `{lacking[0]}`; they count 0.")
         columns = {name: columns.get(name, np.zeros(len(cells))) for name in components}
     values = np.stack(list(columns.values()), axis=1).astype(np.float32) if columns else np.zeros((len(cells), 0), np.float32)
     said = [f"counts of {table}"] if table else []
-    if attributes:
+    if further:
         said.append("attributes of the zones")
     return CellCounts(values, tuple(columns), categories, known, " and ".join(said) or "nothing", tuple(notes))
 
 
 def is_attribute(name: str) -> bool:
-    """Whether a further column of the cells table may be a feature: not an id, a place, or the flows to be predicted."""
+    """Whether a further column of the cells table is a feature by default: no id, no place, nothing counted of mobility itself."""
     declared = {column.name for column in TABLES["cells"].columns}
-    return name not in declared and not any(rule.search(name) for rule in (_PLACES, _IDS, _NOT_STATIC))
+    return name not in declared and not any(rule.search(name) for rule in (_PLACES, _IDS, _OUTCOMES))
 
 
-def _attributes(cells: gpd.GeoDataFrame) -> dict[str, npt.NDArray[np.float64]]:
-    """Numeric columns as they are, labels as one column each; what is unknown is 0 with a column that says so."""
+def _attributes(cells: gpd.GeoDataFrame, chosen: Sequence[str] | None, notes: list[str]) -> dict[str, npt.NDArray[np.float64]]:
+    """Numeric columns as they are, labels as one column each; what is unknown is 0 with a column that says so.
+
+    Columns of text count where their name says that they are a kind of use (`landuse`, `zoning`, `type`, `class`, `label`) or where
+    they were chosen: names of quarters would tell a model where a cell is, not what it is.
+    """
     found: dict[str, npt.NDArray[np.float64]] = {}
+    absent = [name for name in chosen or () if name not in cells.columns]
+    if absent:
+        notes.append(f"The zones have no column `{absent[0]}`; it was asked for as an attribute.")
     for name in map(str, cells.columns):
-        if name == AREA or not is_attribute(name):
+        if name in (AREA, "geometry", "cell_id") or not (is_attribute(name) if chosen is None else name in chosen):
             continue
         column = cells[name]
         numeric = pd.api.types.is_numeric_dtype(column)
         labels = column.dropna().astype(str)
         if _LABELS.search(name) or not numeric:
+            if numeric:
+                labels = column.dropna().map(lambda value: f"{value:g}")
             distinct = sorted(set(labels))
-            if not 2 <= len(distinct) <= _MOST_LABELS or len(distinct) > 0.5 * len(cells):
+            few = 2 <= len(distinct) <= _MOST_LABELS and len(distinct) <= 0.5 * len(cells)
+            if not few or (chosen is None and not _LABELS.search(name)):
                 continue
-            text = column.astype(object).where(column.notna(), "").astype(str)
+            text = labels.reindex(column.index).fillna("")
             for label in distinct:
                 found[f"{name}: {label}"] = (text == label).to_numpy(np.float64)
             continue

@@ -212,7 +212,12 @@ def _street_view(measures: Mapping[str, float], area_km2: float) -> tuple[list[s
 
 def _poi(measures: Mapping[str, float], area_km2: float) -> tuple[list[str], str, float, dict[str, float]]:
     counts = {name: value for name, value in measures.items() if value > 0 and not name.startswith("zone: ")}
-    facts = [f"{name.removeprefix('zone: ')} {value:,.4g}" for name, value in measures.items() if name.startswith("zone: ")]
+    zone = {name.removeprefix("zone: "): value for name, value in measures.items() if name.startswith("zone: ")}
+    facts = [name if ": " in name and value == 1 else f"{name} {value:,.4g}" for name, value in zone.items()]
+    if not counts:
+        # Zones may bring their counts along instead of the places themselves.
+        counts = {name: value for name, value in zone.items() if name.lower().startswith("poi_") and value > 0}
+        facts = [fact for fact in facts if not fact.lower().startswith("poi_")]
     total = sum(counts.values())
     if total <= 0:
         return ["no points of interest", *facts], "no activity on record", 2.0, {"home": 1.0}

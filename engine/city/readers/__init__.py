@@ -13,6 +13,7 @@ from engine.city.readers.street_views import StreetViewReader
 from engine.city.readers.vector import VectorReader
 from engine.city.readers.weather import WeatherReader
 from engine.city.readers.yjmob import Yjmob
+from engine.city.readers.zone_attributes import ZoneAttributes
 
 _READERS: tuple[Reader, ...] = (
     Foursquare(),
@@ -29,6 +30,7 @@ _READERS: tuple[Reader, ...] = (
     GeoTiffReader(),
     WeatherReader(),
     FlowReader(),
+    ZoneAttributes(),
     GpsPoints(),
     Checkins(),
     Venues(),

@@ -176,6 +176,7 @@ class ReadResult:
         assumptions: Sentences for the data card.
         provenance: Facts for `city.json`, e.g. `{"virtual": True}` for a city without geography.
         derived: Names of tables that only follow from others (locations from visits); a file that brings them itself wins.
+        attributes: By table, further columns for rows that another file brings; the first column is the table's key.
     """
 
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
@@ -185,6 +186,7 @@ class ReadResult:
     assumptions: list[str] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
     derived: set[str] = field(default_factory=set)
+    attributes: dict[str, pd.DataFrame] = field(default_factory=dict)
 
 
 class Reader(ABC):

@@ -252,21 +252,27 @@ def test_numbers_that_came_with_zones_are_features_and_their_gaps_are_marked():
         region=[1.0, 2.0, 3.0, 4.0],
         lat=[48.0, 48.1, 48.2, 48.3],
         outflow_total=[9.0, 8.0, 7.0, 6.0],
-        remark=["one", "two", "three", "four"],
+        quarter=["north", "north", "south", "south"],
+        checkins=[9.0, 8.0, 7.0, 6.0],
     )
     found = encode_cells(build(cells=table), FAST).modalities["poi"]
     expected = {
         "poi_food": [3, 0, 0, 9],
         "poi_food is unknown": [0, 0, 1, 0],
-        "landuse_label: 5.0": [1, 1, 0, 0],
-        "landuse_label: 7.0": [0, 0, 1, 1],
+        "landuse_label: 5": [1, 1, 0, 0],
+        "landuse_label: 7": [0, 0, 1, 1],
         "zoning: C": [0, 1, 0, 1],
         "zoning: R": [1, 0, 1, 0],
     }
     assert found.components == ("area_km2", *expected) and found.present.all() and found.counts == 0
     for name, column in expected.items():
         assert found.features[:, found.components.index(name)].tolist() == column, name
-    assert found.source.startswith("attributes of the zones") and "poi_food 9" in found.captions[3]
+    assert found.source.startswith("attributes of the zones") and "9 poi_food" in found.captions[3]
+    assert "zoning: C" in found.captions[3], "labels are words"
+    chosen = FAST.model_copy(update={"attributes": ("quarter", "checkins", "smell")})
+    other = encode_cells(build(cells=table), chosen)
+    assert other.modalities["poi"].components == ("area_km2", "quarter: north", "quarter: south", "checkins")
+    assert "The zones have no column `smell`" in said(other, "poi")
 
 
 def test_a_trained_model_gets_the_components_it_knows():

@@ -11,14 +11,14 @@ PAGE = (ROOT / "docs" / "file-formats-geo.md").read_text(encoding="utf-8")
 SOURCES = [
     *(
         f"engine/city/readers/{name}.py"
-        for name in ("vector", "layers", "geometry", "flows", "weather", "street_views", "geotiff", "frames")
+        for name in ("vector", "layers", "geometry", "flows", "weather", "street_views", "geotiff", "frames", "zone_attributes")
     ),
     "engine/city/images.py",
     "engine/city/gdal_guard.py",
 ]
 
 
-@pytest.mark.parametrize("name", ["vector", "flows", "geotiff", "street_views", "weather"])
+@pytest.mark.parametrize("name", ["vector", "flows", "geotiff", "street_views", "weather", "zone_attributes"])
 def test_fields_and_options_are_on_the_page(name):
     reader = READERS[name]
     assert f"`{name}`" in PAGE
