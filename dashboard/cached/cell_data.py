@@ -10,6 +10,7 @@ import streamlit as st
 
 from dashboard.cached.city_data import city
 from dashboard.cached.run_data import loaded_run, run_model, run_table, run_task, runs, weights_stamp
+from dashboard.figures.cell_map import outlines_json
 from engine import store
 from engine.city.city import City
 from engine.city.splits import PARTS
@@ -94,6 +95,7 @@ class CellOutlines:
         longitude, latitude: (cell,) a point inside each.
         district: (cell,) str, "" where unknown.
         name: (cell,) the zone's name, or its id.
+        json: Positions and outlines as the map with the clock reads them.
     """
 
     ids: np.ndarray
@@ -102,6 +104,7 @@ class CellOutlines:
     latitude: np.ndarray
     district: np.ndarray
     name: np.ndarray
+    json: str
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
@@ -119,6 +122,7 @@ def _outlines(fingerprint: str, _city: City) -> CellOutlines:
         middle[:, 1],
         district.to_numpy(object),
         named.where(named != "", ids).to_numpy(object),
+        outlines_json(shapes, middle[:, 0], middle[:, 1]),
     )
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pydeck as pdk
-import streamlit as st
 
 from dashboard import session
 from dashboard.cached.cell_data import CellOutlines
@@ -76,7 +75,7 @@ def draw(
     told = component("cell_clock")(
         json=deck.to_json(),
         tooltip=deck._tooltip,
-        cells=_outlines(cells),
+        cells=cells.json,
         ids=[str(cell) for cell in cells.ids],
         names=[literal(_label(cells, row)) for row in range(len(cells.ids))],
         middles=np.round(np.stack([cells.longitude, cells.latitude], axis=1), 5).tolist(),
@@ -127,15 +126,6 @@ def _heard(told: Any, key: str, hour: int) -> Said:
         return Said(hour)
     session.put(f"{key}.heard", told.get("at"))
     return Said(hour, tuple(map(str, told.get("picked") or ())), str(told.get("how", "")))
-
-
-@st.cache_data(max_entries=6, show_spinner=False)
-def _outlines_json(stamp: int, _cells: CellOutlines) -> str:
-    return cell_map.outlines_json(_cells.shapes, _cells.longitude, _cells.latitude)
-
-
-def _outlines(cells: CellOutlines) -> str:
-    return _outlines_json(hash((len(cells.ids), cells.ids.tobytes(), cells.longitude.tobytes())), cells)
 
 
 def _above(layers: Sequence[pdk.Layer]) -> list[pdk.Layer]:
