@@ -29,6 +29,10 @@ class ExpertTexts:
     def __len__(self) -> int:
         return len(self.names)
 
+    def as_lists(self) -> list[list[str]]:
+        """JSON-ready pairs of name and text, in order."""
+        return [[name, text] for name, text in zip(self.names, self.texts, strict=True)]
+
 
 def read_experts(source: str, built_in: str) -> ExpertTexts:
     """Experts from a YAML file: `experts:` with a list of `name` and `text`.
@@ -76,11 +80,14 @@ def read_experts(source: str, built_in: str) -> ExpertTexts:
     return ExpertTexts(tuple(names), tuple(texts), path.name if source else f"built-in {built_in}")
 
 
-def changed_experts(before: list[str], now: tuple[str, ...]) -> str:
-    """What differs between the experts a model was trained with and those a file lists now, as a phrase; empty if nothing does."""
-    gone, new = [name for name in before if name not in now], [name for name in now if name not in before]
+def changed_experts(before: list[list[str]], now: ExpertTexts) -> str:
+    """What differs between the experts a model was trained with (as `as_lists`) and those listed now, as a phrase; empty if nothing."""
+    old = [name for name, _ in before]
+    gone, new = [name for name in old if name not in now.names], [name for name in now.names if name not in old]
     parts = [f"{', '.join(gone)} {'is' if len(gone) == 1 else 'are'} gone"] * bool(gone)
     parts += [f"{', '.join(new)} {'is' if len(new) == 1 else 'are'} new"] * bool(new)
-    if not parts and tuple(before) != now:
+    if not parts and tuple(old) != now.names:
         parts = ["their order changed"]
+    if not parts and before != now.as_lists():
+        parts = [f"the text of {', '.join(name for name, text in now.as_lists() if [name, text] not in before)} changed"]
     return " and ".join(parts)

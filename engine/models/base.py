@@ -364,6 +364,10 @@ class MobilityModel(nn.Module, ABC):
         """JSON-ready state that is not a tensor: vocabularies with their ids, encoder names and hashes."""
         return {}
 
+    def changes_since(self, saved: Mapping[str, Any]) -> str:
+        """What an analyst changed since these artefacts were saved, as a sentence; empty where the model cannot tell."""
+        return ""
+
     def effects(self) -> dict[str, Effect]:
         """What each kind of edit (`engine.scenarios.edits`, by its `kind`) needs to matter here.
 

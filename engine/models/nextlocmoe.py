@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from engine.city.city import City
 from engine.city.samples import Histories, Places, VisitLog
 from engine.encoders.backbone import Backbone, BackboneFolder, random_backbone
-from engine.encoders.expert_texts import ExpertTexts, read_experts
+from engine.encoders.expert_texts import ExpertTexts, changed_experts, read_experts
 from engine.encoders.text import text_encoder
 from engine.errors import ConfigError, RequirementError
 from engine.layers.experts import ContextHolder, MixtureInPlace, RoleMixture, RoutingContext
@@ -232,10 +232,17 @@ class NextLocMoE(NextLocationModel):
         roles, functions = self.texts.roles, self.texts.functions
         return self.frame.artefacts() | {
             "users": self.users,
-            "roles": dict(zip(roles.names, roles.texts, strict=True)) if roles else {},
-            "functions": dict(zip(functions.names, functions.texts, strict=True)) if functions else {},
+            "roles": roles.as_lists() if roles else [],
+            "functions": functions.as_lists() if functions else [],
             "texts_fingerprint": self.texts.fingerprint,
         }
+
+    def changes_since(self, saved: Mapping[str, Any]) -> str:
+        """Experts that were renamed, removed, added or reworded in their files."""
+        for key, experts in (("roles", self.texts.roles), ("functions", self.texts.functions)):
+            if experts is not None and isinstance(saved.get(key), list) and (changed := changed_experts(saved[key], experts)):
+                return f"The {key} of this run (`{experts.source}`) are not those it was trained with: {changed}."
+        return ""
 
     # ---- reading --------------------------------------------------------------------------------------------------------
 

@@ -76,6 +76,9 @@ def read_model(folder: Path, model: MobilityModel, city: City) -> None:
         )
     built = fingerprint(json.loads(json.dumps(model.artefacts(), default=str)))
     if config["artefacts_sha256"] != built:
+        saved = store.read_json(folder / "artefacts.json") if (folder / "artefacts.json").is_file() else {}
+        if changed := model.changes_since(saved):
+            raise RunError(f"{changed} Undo that, or train the model again.")
         raise RunError(
             f"The vocabularies or encoders of this model are not those it was trained with (saved "
             f"{config['artefacts_sha256'][:12]}…, built now {built[:12]}…; made by Mobiscope {config['mobiscope_version']}, this "

@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.encoders.expert_texts import changed_experts, read_experts
+from engine.encoders.expert_texts import ExpertTexts, changed_experts, read_experts
 from engine.errors import ConfigError
 
 
@@ -49,8 +49,19 @@ def test_an_absent_or_unreadable_file_says_what_to_do(tmp_path):
         read_experts(str(tmp_path / "latin.yaml"), "roles")
 
 
-def test_what_changed_is_named():
-    assert changed_experts(["student", "teacher"], ("student", "teacher")) == ""
-    assert changed_experts(["student", "teacher"], ("student", "tutor")) == "teacher is gone and tutor is new"
-    assert changed_experts(["student", "teacher"], ("teacher", "student")) == "their order changed"
-    assert changed_experts(["a", "b", "c"], ("a",)) == "b, c are gone"
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (["student", "teacher"], ""),
+        (["student", "tutor"], "teacher is gone and tutor is new"),
+        (["teacher", "student"], "their order changed"),
+        (["nurse", "pilot"], "student, teacher are gone and nurse, pilot are new"),
+    ],
+)
+def test_what_changed_is_named(now, said):
+    before = [["student", "student!"], ["teacher", "teacher!"]]
+    assert changed_experts(before, ExpertTexts(tuple(now), tuple(f"{name}!" for name in now), "mine")) == said
+
+
+def test_another_wording_is_named():
+    assert changed_experts([["a", "x"], ["b", "y"]], ExpertTexts(("a", "b"), ("x", "z"), "mine")) == "the text of b changed"

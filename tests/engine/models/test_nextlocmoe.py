@@ -403,8 +403,15 @@ def test_experts_renamed_or_removed_in_yaml_make_another_model(data, tmp_path):
     path.write_text("experts:\n" + "".join(f"  - {{name: r{number}, text: Person number {number}.}}\n" for number in range(3)))
     model = tiny(data, role_texts=str(path))
     assert model.experts()["roles_2"].names == ("r0", "r1", "r2")
-    path.write_text(path.read_text().replace("r1,", "other,"))
-    assert tiny(data, role_texts=str(path)).artefacts()["roles"] != model.artefacts()["roles"]
+    content = path.read_text()
+    path.write_text(content.replace("r1,", "other,"))
+    renamed = tiny(data, role_texts=str(path))
+    assert renamed.artefacts()["roles"] != model.artefacts()["roles"]
+    said = renamed.changes_since(model.artefacts())
+    assert said == "The roles of this run (`mine.yaml`) are not those it was trained with: r1 is gone and other is new."
+    path.write_text(content.replace("number 1", "who sleeps by day"))
+    assert "the text of r1 changed" in tiny(data, role_texts=str(path)).changes_since(model.artefacts())
+    assert model.changes_since(model.artefacts()) == ""
     path.write_text("experts: []")
     with pytest.raises(ConfigError, match="lists 0 experts"):
         tiny(data, role_texts=str(path))
