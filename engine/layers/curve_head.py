@@ -25,6 +25,8 @@ class CurveHead(nn.Module):
         scale: Standardisation and bins, fitted on training cells.
         training: Trips of the training cells, any shape; their extremes bound what is said about the open outer bins.
         kind: `both` or `classification`: bins; `regression`: one number.
+        offsets: Whether each bin's value may move by up to its width, cell by cell and hour by hour. Off, as published: every bin
+            stands for its midpoint, so that nothing beyond the middles of the outer bins can be answered.
         dropout: Before the last layer.
     """
 
@@ -34,7 +36,15 @@ class CurveHead(nn.Module):
     smear: Tensor
     margin: Tensor
 
-    def __init__(self, width: int, scale: FlowScale, training: np.ndarray, kind: HeadKind = "both", dropout: float = 0.2) -> None:
+    def __init__(
+        self,
+        width: int,
+        scale: FlowScale,
+        training: np.ndarray,
+        kind: HeadKind = "both",
+        offsets: bool = False,
+        dropout: float = 0.2,
+    ) -> None:
         super().__init__()
         self.kind = kind
         z = scale.to_z(training[np.isfinite(training)])
@@ -46,6 +56,11 @@ class CurveHead(nn.Module):
         self.register_buffer("margin", torch.zeros(()))
         self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(dropout)
         self.out = nn.Linear(width, 1 if kind == "regression" else scale.bins)
+        self.offset = None
+        if offsets and kind == "both":
+            self.offset = nn.Linear(width, scale.bins)
+            nn.init.zeros_(self.offset.weight)
+            nn.init.zeros_(self.offset.bias)
         self.probability = Probe("curve", ("cell", "hour", "bin"), "Probability of each magnitude bin.", paper="eq. 14")
         self.level = Probe(
             "curve", ("cell", "hour"), "Predicted log flow in standard deviations from the training mean (z).", "z", "eq. 15"
@@ -70,12 +85,17 @@ class CurveHead(nn.Module):
         Returns:
             z (cell, hour); bin probabilities and their logs (cell, hour, bin), both None for `regression`.
         """
-        answer = self.out(self.dropout(self.norm(steps))).float()
+        steps = self.dropout(self.norm(steps))
+        answer = self.out(steps).float()
         if self.kind == "regression":
             return self.level(answer[..., 0]), None, None
         log_probability = answer.log_softmax(-1)
         probability = self.probability(log_probability.exp())
-        return self.level(probability @ self.centres), probability, log_probability
+        z = probability @ self.centres
+        if self.offset is not None:
+            moved = torch.tanh(self.offset(steps).float()) * (self.edges[1:] - self.edges[:-1])
+            z = z + (probability * moved).sum(-1)
+        return self.level(z), probability, log_probability
 
     def standardise(self, flow: Tensor) -> Tensor:
         """The z of trips; NaN stays."""

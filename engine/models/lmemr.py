@@ -139,7 +139,7 @@ class LMEMR(GridModel):
             c.width, c.hour_conditioning, c.hour_width, c.temporal_layers, c.temporal_heads, c.feed_forward, c.dropout
         )
         self._scale = FlowScale.fit(training_flow, c.bins, c.bin_kind)
-        self.head = CurveHead(c.width, self._scale, training_flow, c.head, c.dropout)
+        self.head = CurveHead(c.width, self._scale, training_flow, c.head, c.bin_offsets, c.dropout)
         self._tensors: list[tuple[Any, Any, CellTensors]] = []
         self._encoded: list[tuple[tuple[str, bytes], Any]] = []
 

@@ -84,6 +84,11 @@ class LMEMRConfig(ModelConfig):
     bin_kind: Literal["equal", "quantile"] = Field(
         "equal", title="Kind of bins", description="Equal widths, or equally many flows."
     )
+    bin_offsets: bool = Field(
+        True,
+        title="Offsets in bins",
+        description="The value a bin stands for may move by up to its width; off: its midpoint, as published.",
+    )
     readout: Literal["median", "mean"] = Field(
         "median",
         title="Read-out",
@@ -182,6 +187,7 @@ class LMEMRConfig(ModelConfig):
             "paper": cls(
                 contrastive_parity=True,
                 area_term=False,
+                bin_offsets=False,
                 width=256,
                 components=0,
                 text_components=0,

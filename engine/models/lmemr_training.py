@@ -77,7 +77,8 @@ def curve_stage(model: "LMEMR", data: Data) -> Stage:
         batches_per_epoch=config.steps_per_epoch,
         loss=loss,
         validate=validate,
-        monitor="loss",
+        # Cross-entropy goes on telling bins apart long after curves have stopped getting better.
+        monitor="loss" if config.head == "classification" else "regression",
         learning_rate=config.learning_rate,
         weight_decay=config.weight_decay,
         clip_norm=1.0,
