@@ -30,7 +30,6 @@ from dashboard.cached.embedding_data import category_purity, clusters, embedding
 from dashboard.cached.expert_data import (
     Asked,
     AskedOnce,
-    LabelCheck,
     asked,
     asked_once,
     effects,
@@ -77,7 +76,6 @@ __all__ = [
     "CityEntry",
     "CityFacts",
     "Headline",
-    "LabelCheck",
     "ModelEntry",
     "active_runs",
     "asked",

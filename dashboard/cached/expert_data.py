@@ -13,8 +13,7 @@ from dashboard.cached.run_data import loaded_run, run_curves, weights_stamp
 from engine import store
 
 if TYPE_CHECKING:
-    from engine.evaluation.routed import Attribute, Routed
-    from engine.evaluation.routing import Agreement
+    from engine.evaluation.routed import LabelCheck, Routed
     from engine.evaluation.transfer import ZeroShot
     from engine.models.base import ExpertSet, PointAnswer
 
@@ -97,52 +96,15 @@ def asked_once(run_id: str, index: int) -> AskedOnce:
     return _asked_once(run_id, str(store.home()), weights_stamp(run_id), index)
 
 
-@dataclass(frozen=True, eq=False)
-class LabelCheck:
-    """How one set of experts goes along with something known.
-
-    Attributes:
-        attribute: What is known.
-        agreement: The figures, over people or places.
-        groups: Labels of the attribute, the most frequent first.
-        share: (expert, group) share of the group's people or places whose dominant expert is this one.
-        size: (group,) people or places.
-    """
-
-    attribute: "Attribute"
-    agreement: "Agreement"
-    groups: tuple[str, ...]
-    share: np.ndarray
-    size: np.ndarray
-
-
 @st.cache_resource(max_entries=12, show_spinner="Comparing labels with what is known")
-def _label_checks(run_id: str, home: str, stamp: int, group: Group, key: str) -> list[LabelCheck]:
-    from engine.evaluation import routing
-    from engine.evaluation.routed import known_attributes
+def _label_checks(run_id: str, home: str, stamp: int, group: Group, key: str) -> "list[LabelCheck]":
+    from engine.evaluation.routed import check_labels
 
     loaded, over = loaded_run(run_id), asked(run_id, group)
-    routed, checks = over.routed[key], []
-    for attribute in known_attributes(loaded.data.city, loaded.data.samples):
-        unit = over.visits[attribute.subject].to_numpy(np.int64)
-        means, count = routing.mean_by(routed.latest_raw, unit, int(unit.max(initial=-1)) + 1)
-        units = np.array([row for row in np.flatnonzero(count) if row in attribute.label], np.int64)
-        if len(units) < 2:
-            continue
-        labels = np.array([attribute.label[int(row)] for row in units], object)
-        dominant = means[units].argmax(axis=1)
-        names, code, size = np.unique(labels.astype(str), return_inverse=True, return_counts=True)
-        if len(names) < 2:
-            continue
-        order = np.argsort(-size, kind="stable")
-        table = np.zeros((len(routed.experts.names), len(names)))
-        np.add.at(table, (dominant, code), 1)
-        found = routing.agreement(dominant, labels.astype(str), permutations=200)
-        checks.append(LabelCheck(attribute, found, tuple(map(str, names[order])), (table / size)[:, order], size[order]))
-    return checks
+    return check_labels(loaded.data.city, loaded.data.samples, over.visits, over.routed[key].latest_raw)
 
 
-def label_checks(run_id: str, group: Group, key: str) -> list[LabelCheck]:
+def label_checks(run_id: str, group: Group, key: str) -> "list[LabelCheck]":
     """What the labels of a set agree with, over the people and places of a slice; read-only."""
     return _label_checks(run_id, str(store.home()), weights_stamp(run_id), group, key)
 

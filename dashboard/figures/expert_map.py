@@ -11,7 +11,7 @@ from dashboard.figures.deck import AUTOMATIC, FONT, METRES, PIXELS, literal, pos
 from dashboard.figures.routing_bars import Palette
 
 _SMALLEST, _LARGEST = 3.0, 12.0
-_LETTERS = 60
+_LETTERS = 24
 
 
 def letters(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -111,7 +111,7 @@ def dominant_layers(places: pd.DataFrame, palette: Palette, theme: Theme) -> lis
             get_text="t",
             get_size=10,
             get_color=colours.rgba(colours.ink("text", theme)),
-            get_pixel_offset=[0, -11],
+            get_pixel_offset=[0, -14],
             font_family=FONT,
             font_weight=600,
             character_set=AUTOMATIC,

@@ -90,6 +90,8 @@ def step_weights(
     dress(figure, theme, height)
     figure.update_layout(legend={"font": {"size": 11}, "traceorder": "normal", "entrywidth": 0})
     figure.update_yaxes(title_text="weight, %", rangemode="tozero", nticks=5, row=1, col=1)
+    figure.for_each_xaxis(lambda axis: axis.update(title_font_size=12))
+    figure.for_each_yaxis(lambda axis: axis.update(title_font_size=12))
     top = float(np.log(max(len(palette.names), 2)))
     figure.update_yaxes(title_text="entropy", range=[0, top * 1.05], nticks=3, row=2, col=1)
     figure.update_xaxes(

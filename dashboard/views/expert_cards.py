@@ -9,6 +9,7 @@ from dashboard.figures.routing_bars import Palette
 from dashboard.views.export_menu import export_menu
 from engine.city.samples import Samples
 from engine.evaluation import routing
+from engine.evaluation.routed import LabelCheck
 from engine.models.base import ExpertSet
 
 SHOWN = 5
@@ -16,7 +17,7 @@ EXAMPLES = 6
 
 
 def draw_cards(
-    asked: "cached.Asked", key: str, experts: ExpertSet, palette: Palette, checks: "list[cached.LabelCheck]", samples: Samples
+    asked: "cached.Asked", key: str, experts: ExpertSet, palette: Palette, checks: list[LabelCheck], samples: Samples
 ) -> None:
     """All experts as a table, and the one chosen in detail."""
     panels.panel(
@@ -94,7 +95,7 @@ def draw_cards(
     _examples(visits, weights[:, expert], categories, samples, name)
 
 
-def best_groups(experts: ExpertSet, checks: "list[cached.LabelCheck]") -> pd.DataFrame:
+def best_groups(experts: ExpertSet, checks: list[LabelCheck]) -> pd.DataFrame:
     """For every expert the known group it leads most beyond its usual share, over all that is known; words, lift."""
     words, lifts = [], []
     for expert in range(len(experts.names)):

@@ -12,6 +12,7 @@ from dashboard.figures.routing_profiles import hours_of_experts, label_matrix, m
 from dashboard.views.export_menu import export_menu
 from engine.city.samples import Samples
 from engine.evaluation import routing
+from engine.evaluation.routed import LabelCheck
 from engine.models.base import ExpertSet
 
 MOST_GROUPS = 14
@@ -263,7 +264,7 @@ def draw_differences(run_id: str, key: str, experts: ExpertSet, palette: Palette
             )
 
 
-def draw_labels(checks: "list[cached.LabelCheck]", experts: ExpertSet) -> None:
+def draw_labels(checks: list[LabelCheck], experts: ExpertSet) -> None:
     """What the labels agree with."""
     panels.panel(
         "What the names agree with",
@@ -308,7 +309,7 @@ def draw_labels(checks: "list[cached.LabelCheck]", experts: ExpertSet) -> None:
         export_menu("experts.labels.export", "label-agreement", pd.DataFrame(rows))
 
 
-def agreement_words(check: "cached.LabelCheck") -> str:
+def agreement_words(check: LabelCheck) -> str:
     """An agreement with its chance level in one sentence of Markdown."""
     found, subject = check.agreement, "people" if check.attribute.subject == "user" else "places"
     verdict = "verified: clearly above chance" if found.is_verified else "unverified: not clearly above chance"

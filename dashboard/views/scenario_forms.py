@@ -5,7 +5,7 @@ import streamlit as st
 
 from dashboard import panels, session, wording
 from dashboard.questions import WEEKDAYS
-from dashboard.views import scenario_stack
+from dashboard.views import model_forms, scenario_stack
 from engine.city.samples import Places
 from engine.errors import MobiscopeError
 from engine.models.base import MobilityModel, Predictor
@@ -138,12 +138,14 @@ def _history(history: list[str]) -> None:
             "Shuffle the order", key="what_if.shuffle", help="The places change their order among the times; the last visit stays."
         ):
             _add(ShuffleVisits(seed=0))
+    model_forms.draw_last_visit(_add)
 
 
 def _mechanism(predictor: Predictor) -> None:
     if not isinstance(predictor, MobilityModel):
         panels.nothing("No mechanism to override", "A baseline counts; only models declare probes.")
         return
+    model_forms.draw_knobs(predictor, _add)
     probes = {name: probe for name, probe in predictor.probes().items() if ACTIONS[probe.kind]}
     if not probes:
         panels.nothing("No mechanism to override", f"{wording.literal(predictor.title)} declares no probe with an action.")
@@ -156,7 +158,7 @@ def _mechanism(predictor: Predictor) -> None:
     st.caption(wording.literal(chosen.meaning, limit=200))
     index, amount = None, None
     if chosen.needs_index:
-        index = int(st.number_input(f"Which {probe.axes[-1]}", 0, 10_000, 0, key="what_if.probe_index"))
+        index = model_forms.pick_index(predictor, name, probe)
     if chosen.amount:
         low, default, high = chosen.amount
         amount = st.slider("Amount", low, high, default, key=f"what_if.amount.{chosen.name}")

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rich.markup import escape
 
 import engine
-from engine.cli import asking, captions, cities, runs
+from engine.cli import asking, captions, cities, experts, runs
 from engine.cli.runs import command_for
 from engine.cli.terminal import err, out, print_json
 from engine.errors import IngestError, MobiscopeError, settings_sentence
@@ -34,6 +34,8 @@ app.command()(runs.train)
 app.command()(asking.evaluate)
 app.command()(asking.predict)
 app.command()(asking.whatif)
+app.command()(experts.experts)
+app.command()(experts.elsewhere)
 app.command(hidden=True)(runs.work)
 
 runs_app = typer.Typer(invoke_without_command=True)

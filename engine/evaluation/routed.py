@@ -8,6 +8,8 @@ import pandas as pd
 
 from engine.city.city import City
 from engine.city.samples import Samples
+from engine.evaluation import routing
+from engine.evaluation.routing import Agreement
 from engine.models.base import ExpertSet, NextLocationModel, Report
 from engine.probes import watch
 
@@ -155,6 +157,58 @@ def known_attributes(city: City, samples: Samples) -> list[Attribute]:
             if len(set(label.values())) > 1:
                 found.append(Attribute(title, "location", label, False, f"The {title} of each place, as the data have it."))
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class LabelCheck:
+    """How one set of experts goes along with something known.
+
+    Attributes:
+        attribute: What is known.
+        agreement: The figures, over people or places.
+        groups: Labels of the attribute, the most frequent first.
+        share: (expert, group) share of the group's people or places whose dominant expert is this one.
+        size: (group,) people or places.
+    """
+
+    attribute: Attribute
+    agreement: Agreement
+    groups: tuple[str, ...]
+    share: np.ndarray
+    size: np.ndarray
+
+
+def check_labels(
+    city: City, samples: Samples, visits: pd.DataFrame, weights: np.ndarray, permutations: int = 200
+) -> list[LabelCheck]:
+    """Compares the expert that dominates for each person or place with everything known of them.
+
+    Args:
+        city: Gives what is known.
+        samples: All samples.
+        visits: As from `latest_visits`.
+        weights: (visit, expert) before the choice.
+        permutations: Deals for the chance level, drawn by a fixed seed.
+
+    Returns:
+        One per attribute of `known_attributes` that at least two people or places with different labels have.
+    """
+    checks = []
+    for attribute in known_attributes(city, samples):
+        unit = visits[attribute.subject].to_numpy(np.int64)
+        means, count = routing.mean_by(weights, unit, int(unit.max(initial=-1)) + 1)
+        units = np.array([row for row in np.flatnonzero(count) if row in attribute.label], np.int64)
+        labels = np.array([attribute.label[int(row)] for row in units], str)
+        names, code, size = np.unique(labels, return_inverse=True, return_counts=True)
+        if len(names) < 2:
+            continue
+        dominant = means[units].argmax(axis=1)
+        table = np.zeros((weights.shape[1], len(names)))
+        np.add.at(table, (dominant, code), 1)
+        order = np.argsort(-size, kind="stable")
+        found = routing.agreement(dominant, labels, permutations=permutations)
+        checks.append(LabelCheck(attribute, found, tuple(map(str, names[order])), (table / size)[:, order], size[order]))
+    return checks
 
 
 def _labels(ids: pd.Series, labels: pd.Series, index: Callable[[str], int | None]) -> dict[int, str]:

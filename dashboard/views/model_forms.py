@@ -1,0 +1,85 @@
+"""Forms of what-ifs that a model declares: knobs to turn, experts by name, and edits of the latest visit."""
+
+from collections.abc import Callable
+
+import streamlit as st
+
+from dashboard import wording
+from engine.models.base import Knob, MobilityModel
+from engine.probes import Probe
+from engine.scenarios.edits import AnyEdit, ChangeStay, ShiftLast, TurnKnob
+
+LONGEST_TEXT = 2_000
+
+
+def draw_knobs(model: MobilityModel, add: Callable[[AnyEdit], None]) -> None:
+    """One knob of the model and its new value; nothing where the model declares none.
+
+    Args:
+        model: Who answers.
+        add: Takes the edit.
+    """
+    knobs = model.knobs()
+    if not knobs:
+        return
+    st.markdown("**Turn a setting**, without training")
+    key = st.selectbox("Setting", list(knobs), format_func=lambda name: knobs[name].title, key="what_if.knob")
+    knob = knobs[key]
+    st.caption(wording.literal(knob.meaning, 300))
+    value = _value(knob, f"what_if.knob.{key}")
+    if st.button("Turn it", key="what_if.turn", type="primary", disabled=value == knob.default or value == ""):
+        add(TurnKnob(knob=key, value=value))
+
+
+def _value(knob: Knob, key: str) -> bool | int | float | str:
+    """The control that fits the type of a knob; starts from its trained value."""
+    default = knob.default
+    if isinstance(default, bool):
+        return bool(st.toggle("On", default, key=key))
+    if isinstance(default, str):
+        if knob.choices:
+            return str(st.selectbox("Value", knob.choices, knob.choices.index(default), key=key))
+        return str(st.text_area("Text", default, max_chars=LONGEST_TEXT, height=110, key=key)).strip()
+    low, high = knob.lowest, knob.highest
+    if isinstance(default, int):
+        return int(
+            st.number_input(
+                "Value", int(low) if low is not None else None, int(high) if high is not None else None, default, key=key
+            )
+        )
+    if low is not None and high is not None:
+        return float(st.slider("Value", float(low), float(high), float(default), key=key))
+    return float(st.number_input("Value", low, high, float(default), key=key))
+
+
+def pick_index(model: MobilityModel, name: str, probe: Probe) -> int:
+    """Which entry of a probe's last axis an action is done to: by its name where the model declares experts there.
+
+    Args:
+        model: Who answers.
+        name: Name of the probe.
+        probe: The probe.
+    """
+    names = next((experts.names for experts in model.experts().values() if name in (experts.routing, experts.raw)), None)
+    if names is not None:
+        return int(
+            st.selectbox("Which expert", range(len(names)), format_func=lambda index: names[index], key=f"what_if.expert.{name}")
+        )
+    return int(st.number_input(f"Which {probe.axes[-1]}", 0, 10_000, 0, key="what_if.probe_index"))
+
+
+def draw_last_visit(add: Callable[[AnyEdit], None]) -> None:
+    """How long the latest visit lasted, and where it was.
+
+    Args:
+        add: Takes an edit.
+    """
+    st.markdown("**The latest visit**")
+    minutes = st.number_input("Stay, minutes", 0, 10_080, 60, step=15, key="what_if.stay")
+    if st.button("Let it take so long", key="what_if.change_stay"):
+        add(ChangeStay(minutes=float(minutes)))
+    left, right = st.columns(2)
+    east = left.number_input("East, m", -100_000, 100_000, 0, step=100, key="what_if.east")
+    north = right.number_input("North, m", -100_000, 100_000, 0, step=100, key="what_if.north")
+    if st.button("Move it there", key="what_if.shift_last", disabled=not east and not north):
+        add(ShiftLast(east_m=float(east), north_m=float(north)))
