@@ -56,6 +56,7 @@ def main() -> None:
     lost = saved_views.restore_view()
     complaints = [*([lost] if lost else []), *session.restore()]
     page = st.navigation(navigation.pages())
+    session.put("page", page.url_path or "home")
     with st.sidebar, panels.guarded("drawing the sidebar"):
         sidebar.draw()
     for complaint in complaints:

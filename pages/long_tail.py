@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cached, navigation, panels, session, wording
-from dashboard.views import slices
+from dashboard.views import hidden_places, slices
 from dashboard.views.run_gate import gate
 from engine.city.samples import Places
 from engine.evaluation.metrics import METRICS
@@ -12,6 +12,7 @@ from engine.evaluation.slices import SLICES
 from engine.runs import Run
 
 FOUND_K = 10
+BELOW = ("Cases", "Hide places from training")
 
 
 def main() -> None:
@@ -53,16 +54,18 @@ def main() -> None:
             session.set_slice(f"{slice_name}={clicked}")
             st.rerun()
         groups = [str(group) for group in table.loc[table["n"] > 0, "group"].unique()]
+        offered = selected if selected in groups else None
         group = st.pills(
             "Cases of",
             groups,
             format_func=wording.literal,
-            default=selected if selected in groups else None,
+            default=offered,
             key=f"long_tail.group.{slice_name}.{selected}",
         )
-        if group != selected:
+        if group != offered:
             session.set_slice(f"{slice_name}={group}" if group else None)
             st.rerun()
+    group = selected  # also a group without a case, which is not offered but may be linked to
     predictions, places = _predictions(slug, run_id, chosen[0], slice_name, group)
     with left:
         panels.panel(
@@ -77,6 +80,13 @@ def main() -> None:
             slices.starved_map(slug, predictions, places, FOUND_K)
         else:
             panels.nothing("No case here (n = 0)", "Choose another group.")
+    below = st.segmented_control(
+        "Below", BELOW, default=BELOW[0], required=True, key="long_tail.below", label_visibility="collapsed"
+    )
+    if below == BELOW[1]:
+        log = cached.samples(slug, Run.open(run_id).request.split).log
+        hidden_places.draw(slug, log, slices.never_found(predictions, places, FOUND_K))
+        return
     title = f"Cases{f' of {wording.literal(group)}' if group else ''}, hardest first"
     picked = slices.cases(slug, predictions, places, title) if len(predictions) else None
     if picked:

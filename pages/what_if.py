@@ -26,7 +26,7 @@ from engine.scenarios.apply import apply_to_places
 from engine.scenarios.compare import Comparison, compare, compare_metrics
 from engine.scenarios.counterfactual import smallest_flips
 from engine.scenarios.replay import find_question
-from engine.scenarios.scenario import Scenario
+from engine.scenarios.scenario import EditStack, Scenario
 
 BELOW = ("Ranking", "Substitutes", "Smallest edits", "Metrics")
 TOP_K = 10
@@ -52,7 +52,7 @@ def main() -> None:
     with right:
         index, predictor = _question(samples, steps, predictors)
         scenario = scenario_stack.scenario(city, samples, index)
-        places = apply_to_places(scenario.edits, samples.log.places)
+        places = _places(scenario, samples)
         kind = st.segmented_control("Edit", scenario_forms.KINDS, default="Place", required=True, key="what_if.kind")
         with st.container(border=True):
             history = questions.history_of(samples, index, questions.QueryEdit())
@@ -89,6 +89,16 @@ def main() -> None:
             _metrics(predictor, samples, scenario)
 
 
+def _places(scenario: Scenario, samples: Samples) -> Places:
+    """The places as edited; a stack that does not fit them, such as one of a city made anew, can only be begun again."""
+    try:
+        return apply_to_places(scenario.edits, samples.log.places)
+    except MobiscopeError as error:
+        panels.refusal(error)
+        st.button("Start over", key="what_if.misfit", on_click=scenario_stack.set_stack, args=(EditStack(),), type="primary")
+        st.stop()
+
+
 def _question(samples: Samples, steps: pd.DataFrame, predictors: dict[str, Predictor]) -> tuple[int, Predictor]:
     """The person, the step and who answers."""
     wanted = session.get("what_if.wanted", None)
@@ -107,6 +117,8 @@ def _question(samples: Samples, steps: pd.DataFrame, predictors: dict[str, Predi
 
 def _answer(comparison: Comparison, scenario: Scenario, predictor: Predictor) -> str:
     before, after = comparison.top_before, comparison.top_after
+    if before is None or after is None:
+        return f"{wording.literal(predictor.title)} can answer no place {'now' if before is None else 'after these edits'}: none is open."
     if not scenario.edits:
         return (
             f"{wording.literal(predictor.title)} now says **{wording.literal(before['name'])}** ({wording.percent(float(before['before']))}). "

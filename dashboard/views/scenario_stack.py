@@ -9,7 +9,7 @@ from engine import store
 from engine.city.city import City
 from engine.city.samples import Samples
 from engine.errors import MobiscopeError
-from engine.models.base import MobilityModel, Predictor
+from engine.models.base import NextLocationModel, Predictor
 from engine.runs.refit import plan_refit, refit
 from engine.scenarios.apply import check_scenario
 from engine.scenarios.compare import effect_of
@@ -87,7 +87,7 @@ def draw(current: Scenario, predictor: Predictor, names: dict[str, str]) -> None
 
 def offer_refit(current: Scenario, run_id: str, predictor: Predictor) -> None:
     """Says which edits only training again can answer, what that takes, and does it on a click where it is cheap."""
-    if not isinstance(predictor, MobilityModel):
+    if not isinstance(predictor, NextLocationModel):
         return
     plan = plan_refit(run_id, current, predictor)
     if plan is None:

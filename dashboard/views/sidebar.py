@@ -5,9 +5,10 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, exports, saved_views, session, wording
+from dashboard import cached, exports, navigation, panels, saved_views, session, wording
 from dashboard.views import job_card
 from engine.city.city import CityInfo
+from engine.errors import MobiscopeError
 
 _CITY, _RUN, _SLICE = "sidebar.city", "sidebar.run", "sidebar.slice"
 
@@ -130,12 +131,50 @@ def _selection() -> None:
 
 def _link() -> None:
     """A link that brings this view back: city, run, sample, selection, what-if and the controls of the pages."""
+    _saved()
     with st.popover("Link to this view", type="tertiary"):
         if st.button("Make the link", key="sidebar.link", help="What you see, as a link for this machine's dashboard."):
             session.put("sidebar.view", saved_views.save_view())
         if view := session.get("sidebar.view", None):
             parameters = urlencode(session.link() | {"view": view})
             st.code(f"{session.url().split('?')[0]}?{parameters}", language=None, wrap_lines=True)
+
+
+def _saved() -> None:
+    """Views kept under names: each brings back city, run, slice, step, selection, what-if and controls."""
+    views = saved_views.named_views()
+    with st.popover(f"Saved views ({len(views)})" if views else "Saved views", type="tertiary"):
+        name = st.text_input(
+            "Name", key="sidebar.view_name", max_chars=80, placeholder="night, least visited tenth",
+            help="City, run, slice, step, selection, what-if and the controls of the pages are kept under this name.",
+        )  # fmt: skip
+        st.button("Save this view", key="sidebar.save_view", disabled=not name.strip(), on_click=_save, args=(name,))
+        for item in views:
+            with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="xsmall"):
+                if st.button(wording.literal(item.view.name, 60), key=f"sidebar.open_view.{item.id}", type="tertiary"):
+                    _open(item.id)
+                st.button(
+                    "Delete", key=f"sidebar.drop_view.{item.id}", type="tertiary",
+                    on_click=saved_views.forget_view, args=(item.id,),
+                )  # fmt: skip
+
+
+def _save(name: str) -> None:
+    try:
+        saved_views.save_view(name)
+    except MobiscopeError as error:
+        st.toast(wording.sentence(str(error)))
+
+
+def _open(view_id: str) -> None:
+    try:
+        page = saved_views.open_view(view_id)
+    except MobiscopeError as error:
+        panels.refusal(error)
+        return
+    if any(page in entries for entries in navigation.GROUPS.values()):
+        navigation.open_page(page)
+    st.rerun()
 
 
 def _invert() -> None:

@@ -127,6 +127,15 @@ def starved_map(slug: str, predictions: pd.DataFrame, places: Places, k: int) ->
     return starved
 
 
+def never_found(predictions: pd.DataFrame, places: Places, k: int) -> tuple[str, ...]:
+    """Ids of the places people went to in these cases that were never among the first `k` answers."""
+    if predictions.empty:
+        return ()
+    rank = predictions["true_rank"].astype("Float64").to_numpy(np.float64, na_value=np.inf)
+    table = found_by_place(rank, predictions["true_id"].to_numpy(), k)
+    return tuple(str(item) for item in places.ids[table.loc[table["found"] == 0, "location"].to_numpy()])
+
+
 def cases(slug: str, predictions: pd.DataFrame, places: Places, title: str) -> tuple[str, int] | None:
     """The cases as a table; returns the person and step that was picked, None if none was.
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from dashboard import cached, forms, panels, session, wording
 from dashboard.figures import base_map
 from dashboard.figures.parts import PART_TITLES, part_layers, timeline, unseen_places
+from dashboard.views import hidden_places
 from engine.city.city import City
 from engine.city.splits import PARTS, Split
 from engine.cli import command_for
@@ -60,7 +61,7 @@ def draw(slug: str) -> None:
         config = forms.draw(start, f"train.{model.name}.{preset}", visible=3)
         run = _run_settings(preset)
     with left:
-        split = _split(city)
+        split = _split(slug, city)
         if split is not None and not missing:
             _preview(slug, city, split)
     if config is None or split is None or run is None:
@@ -102,7 +103,7 @@ def _run_settings(preset: str) -> RunRequest | None:
 # ---- split -------------------------------------------------------------------------------------------------------------------
 
 
-def _split(city: City) -> Split | None:
+def _split(slug: str, city: City) -> Split | None:
     visits = city.table("visits") if city.has("visits") else pd.DataFrame()
     kinds = [
         kind
@@ -118,13 +119,17 @@ def _split(city: City) -> Split | None:
             "A target is a visit with enough history in its own part.",
             "Do not choose settings by the test part; it is for the last word.",
         )
+        hidden = hidden_places.prepared(slug)
         with st.popover("Change the split", type="tertiary"):
-            return forms.draw(
-                Split(kind=kinds[0] if kinds else "chronological"),
-                "train.split",
+            chosen = forms.draw(
+                Split(kind=kinds[0] if kinds else "chronological", hidden_locations=hidden),
+                "train.split.hidden" if hidden else "train.split",
+                fields=[name for name in Split.model_fields if name != "hidden_locations"] if hidden else None,
                 options={"kind": kinds or ["chronological"]},
                 visible=5,
             )
+    hidden_places.note(slug)
+    return chosen
 
 
 def _preview(slug: str, city: City, split: Split) -> None:

@@ -35,14 +35,14 @@ class Comparison:
     substitutes: pd.DataFrame
 
     @property
-    def top_before(self) -> pd.Series:
-        """The top guess before."""
-        return self.candidates.iloc[int(np.nanargmin(self.candidates["rank_before"].to_numpy()))]
+    def top_before(self) -> pd.Series | None:
+        """The top guess before; None where no place can be answered."""
+        return _top(self.candidates, "rank_before")
 
     @property
-    def top_after(self) -> pd.Series:
-        """The top guess after."""
-        return self.candidates.iloc[int(np.nanargmin(self.candidates["rank_after"].to_numpy()))]
+    def top_after(self) -> pd.Series | None:
+        """The top guess after; None where no place can be answered, as when all are closed."""
+        return _top(self.candidates, "rank_after")
 
 
 def compare(predictor: Predictor, histories: Histories, scenario: Scenario) -> Comparison:
@@ -136,6 +136,11 @@ class _Asked:
     def predict(self, histories: Histories) -> Prediction:
         edited = apply_to_histories(self._scenario, histories)
         return self._predictor.predict(edited).open_only(edited.places)
+
+
+def _top(candidates: pd.DataFrame, column: str) -> pd.Series | None:
+    ranks = candidates[column].to_numpy(float)
+    return None if np.isnan(ranks).all() else candidates.iloc[int(np.nanargmin(ranks))]
 
 
 def _ranks(probability: np.ndarray) -> np.ndarray:

@@ -1,9 +1,13 @@
 """Attention, embeddings, long tail and what-if, over the tiny synthetic city and models trained on it by the smallest settings."""
 
+import base64
 import json
 
+import numpy as np
 import pytest
 
+from dashboard.session import Selection
+from dashboard.views.embedding import deciles
 from engine.projection import project_embedding
 from engine.runs import Run, list_runs
 from engine.scenarios.edits import ClosePlace
@@ -80,6 +84,51 @@ def test_embeddings_link_picture_and_map(page, trained_home, monkeypatch) -> Non
     assert_healthy(at)
     assert at.session_state["mobiscope.selection"].primary == chosen
     assert "Nearest to" in words(at) and "1 location selected" in words(at)
+
+
+def figures(at) -> list[dict]:
+    return [json.loads(element.proto.spec) for element in at.get("plotly_chart")]
+
+
+def test_a_selection_on_the_map_lights_the_picture(page, trained_home) -> None:
+    """The chosen place is drawn larger than all others in the picture, and nothing is lit before."""
+    run = Run.open(next(run.id for run in list_runs() if run.name == "first")).load()
+    places = run.data.samples.log.places
+    project_embedding(run.model.embeddings(places)["location"].vectors, "pca")
+    at = page("embeddings")
+    at.session_state["embeddings.method"] = "pca"
+    at.run()
+    chosen = str(places.ids[3])
+    at.session_state["embeddings.map"] = {"selection": {"indices": {"linked": [0]}, "objects": {"linked": [{"id": chosen}]}}}
+    at.run()
+    assert_healthy(at)
+    dots = figures(at)[0]["data"][0]
+    at.session_state["mobiscope.selection"] = Selection()
+    at.run()
+    plain = figures(at)[0]["data"][0]
+    lit = [item for item, before, after in zip(dots["customdata"], _sizes(plain), _sizes(dots), strict=True) if after > before]
+    assert lit == [chosen]
+
+
+def _sizes(trace: dict) -> list[float]:
+    """Sizes of dots, which plotly may write as base64."""
+    size = trace["marker"]["size"]
+    if isinstance(size, dict):
+        return np.frombuffer(base64.b64decode(size["bdata"]), size["dtype"]).tolist()
+    return list(size)
+
+
+def test_too_many_points_are_sampled_by_stratum_and_the_page_says_so(page, monkeypatch) -> None:
+    monkeypatch.setattr("engine.projection.MOST_POINTS", 60)
+    run = Run.open(next(run.id for run in list_runs() if run.name == "first")).load()
+    log = run.data.samples.log
+    project_embedding(run.model.embeddings(log.places)["location"].vectors, "pca", strata=deciles(log))
+    at = page("embeddings")
+    at.session_state["embeddings.method"] = "pca"
+    at.run()
+    assert_healthy(at)
+    assert "points are drawn, every popularity decile in its share" in words(at)
+    assert len(figures(at)[0]["data"][0]["customdata"]) < len(log.places)
 
 
 @pytest.mark.parametrize("shown", ["text", "place", "colour", "change"])

@@ -67,3 +67,44 @@ def test_a_view_sets_nothing_but_controls_of_pages(saved, open_page) -> None:
     assert_healthy(at)
     assert at.session_state["next.mass"] is True
     assert "mobiscope.run" not in at.session_state or at.session_state["mobiscope.run"] != "../../x"
+
+
+def test_several_views_are_kept_under_names_and_opened_again(open_page, city_home, own_copy) -> None:
+    """Two slices under two names; opening one brings its slice back and the page it was saved on."""
+    own_copy(city_home)
+    for slice_name, name in (("hour=night (22-6 h)", "night **tail**"), ("explore=explore", "new to them")):
+        at = open_page("city", city="aldhaven", slice=slice_name)
+        at.text_input(key="sidebar.view_name").set_value(name).run()
+        button(at, "Save this view").click().run()
+        assert_healthy(at)
+    at = open_page("home", city="aldhaven")
+    assert "night **tail**" not in words(at), "the name is shown literally"
+    opener = next(item for item in at.button if item.label.startswith("night"))
+    opener.click().run()
+    assert_healthy(at)
+    assert at.session_state["mobiscope.slice"] == "hour=night (22-6 h)"
+    assert at.title[0].value == "What is in this city?"
+    assert len([item for item in at.button if item.label == "Delete" and "drop_view" in item.key]) == 2
+
+
+def test_a_name_used_again_replaces_its_view_and_a_deleted_one_is_gone(open_page, city_home, own_copy) -> None:
+    own_copy(city_home)
+    for slice_name in ("explore=explore", "explore=return"):
+        at = open_page("home", city="aldhaven", slice=slice_name)
+        at.text_input(key="sidebar.view_name").set_value("mine").run()
+        button(at, "Save this view").click().run()
+    at = open_page("home", city="aldhaven")
+    [drop] = [item for item in at.button if "drop_view" in item.key]
+    [view] = [json.loads(path.read_text()) for path in (store.home() / "views").glob("*.json")]
+    assert view["linked"]["slice"] == "explore=return" and view["page"] == "home"
+    drop.click().run()
+    assert_healthy(at)
+    assert not list((store.home() / "views").glob("*.json"))
+
+
+def test_a_view_leads_to_no_page_that_is_none(saved, open_page) -> None:
+    saved.write_text(json.dumps(json.loads(saved.read_text()) | {"name": "away", "page": "../../etc/passwd"}))
+    at = open_page("home", city="aldhaven")
+    next(item for item in at.button if item.label == "away").click().run()
+    assert_healthy(at)
+    assert at.session_state["mobiscope.selection"].primary == "b"

@@ -85,3 +85,10 @@ def test_joined_batches_are_asked_like_single_ones(counts, samples) -> None:
     single = [samples.histories(slice(i, i + 1)) for i in range(3)]
     together = counts.predict(join_histories(single)).log_probability
     assert np.array_equal(together, np.concatenate([counts.predict(one).log_probability for one in single]))
+
+
+def test_a_town_without_an_open_place_has_no_top_guess(samples, counts) -> None:
+    closed = Scenario(edits=tuple(ClosePlace(location_id=name) for name in "abcde"))
+    comparison = compare(counts, samples.histories(slice(0, 1)), closed)
+    assert comparison.top_before is not None and comparison.top_after is None
+    assert comparison.candidates["after"].sum() == 0
