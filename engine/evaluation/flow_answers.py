@@ -1,5 +1,6 @@
 """What one predictor answered for cells whose flow is known, and how good its stated uncertainty is."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -8,6 +9,7 @@ import pandas as pd
 
 from engine.city.cell_samples import CellSamples
 from engine.city.flow_scale import FlowScale
+from engine.city.splits import PARTS
 from engine.errors import MobiscopeError
 from engine.models.base import CurvePrediction
 
@@ -112,6 +114,42 @@ class FlowAnswers:
                 "part": np.repeat(self.part, 24),
             }
         )
+
+
+def pooled_folds(folds: Sequence[FlowAnswers], scale: FlowScale) -> FlowAnswers:
+    """The answers of one predictor to the test cells of every fold, as one: each cell answered by the fit that never saw it.
+
+    Args:
+        folds: One per fold, over the cells of one city.
+        scale: For bins and z. Folds have training cells and so bins of their own; probabilities over those are left out.
+
+    Returns:
+        Answers of part test, in the order of the cells.
+
+    Raises:
+        MobiscopeError: If a cell is tested in more than one fold or the folds are of several predictors.
+    """
+    held = [fold[fold.part == PARTS.index("test")] for fold in folds]
+    ids = np.concatenate([fold.cell_ids for fold in held])
+    if len(set(ids)) < len(ids) or len({fold.predictor for fold in folds}) > 1:
+        raise MobiscopeError("Only folds of one predictor, in which every cell is tested once, can be put together.")
+    place = {cell: position for position, cell in enumerate(folds[0].cell_ids)}
+    order = np.argsort([place[cell] for cell in ids], kind="stable")
+
+    def joined(name: str) -> np.ndarray:
+        return np.asarray(np.concatenate([getattr(fold, name) for fold in held])[order])
+
+    return replace(
+        held[0],
+        cell_ids=ids[order],
+        part=joined("part"),
+        observed=joined("observed"),
+        flow=joined("flow"),
+        low=joined("low"),
+        high=joined("high"),
+        bin_probability=None,
+        scale=scale,
+    )
 
 
 def bin_crps(probability: np.ndarray, edges: np.ndarray, value: np.ndarray) -> np.ndarray:

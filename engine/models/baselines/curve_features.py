@@ -15,8 +15,8 @@ from engine.errors import ConfigError
 if TYPE_CHECKING:
     from engine.encoders.cell_features import CellInputs, Modality
 
-WIDEST = 64
-"""Blocks of more columns (vectors of a text or image encoder) are compressed to `COMPRESSED` principal components."""
+WIDEST = 256
+"""Blocks of more columns (vectors of text and image encoders) are compressed to `COMPRESSED` principal components."""
 
 COMPRESSED = 16
 MOST_STANDARD = 8.0

@@ -8,7 +8,7 @@ from sklearn import metrics as sk
 
 from engine.city.flow_scale import FlowScale
 from engine.errors import MobiscopeError
-from engine.evaluation.flow_answers import FlowAnswers, bin_crps, reliability
+from engine.evaluation.flow_answers import FlowAnswers, bin_crps, pooled_folds, reliability
 from engine.evaluation.flow_metrics import FLOW_METRICS, Measured, curve_scores, draw_cells, flow_difference, summarise_flow
 
 HOURS = np.arange(24)
@@ -215,6 +215,17 @@ def test_bins_of_another_scale_are_not_compared():
     near = replace(answers, observed=moved, flow=np.where(moved == moved[0, 0], edge * 0.999, moved))
     assert summarise_flow(near)["oa"].value == pytest.approx(1 - 1 / 240)
     assert summarise_flow(near)["oa_near"].value == 1
+
+
+def test_folds_are_put_together_from_what_each_held_out(noisy):
+    """Two folds of the same cells: every cell comes from the fold in which it was a test cell, in the order of the cells."""
+    half = np.where(np.arange(40) % 2, 2, 0).astype(np.int8)
+    first, second = replace(noisy, part=half), replace(noisy, part=2 - half, flow=noisy.flow * 3)
+    whole = pooled_folds([first, second], noisy.scale)
+    assert np.array_equal(whole.cell_ids, noisy.cell_ids) and (whole.part == 2).all()
+    assert whole.flow == pytest.approx(noisy.flow * np.where(np.arange(40) % 2, 1, 3)[:, None])
+    with pytest.raises(MobiscopeError, match="tested once"):
+        pooled_folds([first, first], noisy.scale)
 
 
 def test_values_are_shown_with_their_unit():

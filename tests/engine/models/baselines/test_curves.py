@@ -232,9 +232,9 @@ def test_photographs_count_whatever_their_order(city, cells):
 
 
 def test_wide_blocks_are_compressed_and_descriptions_count(city, cells):
-    """Text vectors of 100 components become 16 of unit spread; the features beside them stay."""
+    """Text vectors of 300 components become 16 of unit spread; the features beside them stay."""
     generator = np.random.default_rng(0)
-    modality = modality_of("poi", generator.poisson(3, (80, 2)), text=generator.normal(size=(80, 100)), counts=2)
+    modality = modality_of("poi", generator.poisson(3, (80, 2)), text=generator.normal(size=(80, 300)), counts=2)
     inputs = inputs_of(city, poi=modality)
     table = FeatureTable.fit(inputs, cells).table(inputs)
     assert table.shape == (80, 2 + COMPRESSED)
