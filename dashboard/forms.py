@@ -88,7 +88,7 @@ def draw(
         start: What the widgets start from, such as a preset. With another `key` they start afresh.
         key: Prefix of the widgets' keys.
         fields: Which fields to draw, all by default; the others keep the value of `start`.
-        visible: How many controls stand open; the rest are under "More settings".
+        visible: How many controls stand open; the rest wait under the titles of their groups.
         options: Narrower choices for a field than its type allows, because the city offers no more.
 
     Returns:
@@ -116,9 +116,9 @@ def draw(
                 values[item.name] = edited
 
     place(controls[:visible])
-    if controls[visible:]:
-        with st.expander(f"More settings ({len(controls) - visible})"):
-            place(controls[visible:])
+    for title, kept in grouped(config, controls[visible:]):
+        with st.expander(f"{title} ({len(kept)})"):
+            place(kept)
     if broken:
         return None
     # A field left as it was keeps its exact value: widgets round what they show.
@@ -128,6 +128,14 @@ def draw(
         for line in sentences(error, config):
             st.error(wording.sentence(line))
         return None
+
+
+def grouped(config: type[BaseModel], controls: list[Control]) -> list[tuple[str, list[Control]]]:
+    """Controls by the groups their config declares (`form_groups`), the rest as "More settings"; empty groups are left out."""
+    declared: Mapping[str, tuple[str, ...]] = getattr(config, "form_groups", {})
+    left = {item.name: item for item in controls}
+    found = [(title, [left.pop(name) for name in names if name in left]) for title, names in declared.items()]
+    return [(title, kept) for title, kept in [*found, ("More settings", list(left.values()))] if kept]
 
 
 def sentences(error: ValidationError, config: type[BaseModel]) -> list[str]:

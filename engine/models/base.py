@@ -37,11 +37,13 @@ class ModelConfig(BaseModel):
 
     Class attributes:
         shown_first: Fields that forms show before all others, because an analyst most often changes them.
+        form_groups: Title to the fields that forms show together under it, in order; what is in no group follows under "More settings".
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     shown_first: ClassVar[tuple[str, ...]] = ()
+    form_groups: ClassVar[dict[str, tuple[str, ...]]] = {}
 
     @classmethod
     def presets(cls) -> dict[str, Self]:

@@ -11,6 +11,25 @@ class CaLLiPerConfig(ModelConfig):
     """Settings of CaLLiPer. Defaults are those of preset `recommended`."""
 
     shown_first: ClassVar[tuple[str, ...]] = ("location_source", "head", "epochs", "learning_rate")
+    form_groups: ClassVar[dict[str, tuple[str, ...]]] = {
+        "Places as vectors": (
+            "location_source", "location_matrix", "text_encoder", "use_names", "place_text", "coordinate_unit", "scales",
+            "smallest_radius", "largest_radius", "embedding_width", "encoder_width", "encoder_blocks", "encoder_dropout",
+        ),
+        "Aligning places with texts": ("pretrain_on", "contrastive_parity", "pretrain_epochs", "pretrain_batch", "pretrain_rate"),
+        "Reading the history": (
+            "width", "layers", "heads", "feed_forward", "dropout", "attention_dropout", "norm_first", "longest_history", "adapter",
+            "time_parity", "time_gaps", "user_vector", "user_dropout",
+        ),
+        "Answering": (
+            "head", "head_norm", "popularity_term", "popularity_by_category", "distance_term", "affinity_term", "history_mixture",
+            "memory_visits", "candidates",
+        ),
+        "New and closed places": (
+            "place_residual", "residual_dropout", "new_place_share", "substitution", "substitution_share", "substitution_reach",
+        ),
+        "Training": ("epochs", "batch", "learning_rate", "weight_decay", "warm_up_epochs", "decay", "patience", "restarts"),
+    }  # fmt: skip
 
     location_source: Literal["calliper", "table", "precomputed"] = Field(
         "calliper",

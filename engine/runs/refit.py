@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from engine import store
 from engine.city.city import City
 from engine.errors import ScenarioError
-from engine.models.base import NextLocationModel
+from engine.models.base import Predictor
 from engine.runs.jobs import submit
 from engine.runs.request import RunRequest
 from engine.runs.run import Run
@@ -36,7 +36,7 @@ class Refit:
         return self.seconds is not None and self.seconds <= CHEAP_SECONDS
 
 
-def plan_refit(run_id: str, scenario: Scenario, model: NextLocationModel) -> Refit | None:
+def plan_refit(run_id: str, scenario: Scenario, model: Predictor) -> Refit | None:
     """What training again on the edited city would take; None where no edit needs it.
 
     Args:

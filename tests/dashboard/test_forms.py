@@ -124,3 +124,29 @@ def test_refusals_name_the_field_by_its_title_and_what_was_given() -> None:
         Sampled(size=1)
     (line,) = forms.sentences(caught.value, Sampled)
     assert line.startswith("Size (places): should be greater than or equal to 2") and "It is 1." in line
+
+
+@pytest.mark.parametrize("name", list(MODELS))
+def test_the_groups_of_a_form_name_every_field_they_hold_once(name: str) -> None:
+    config = MODELS[name].Config
+    named = [field for fields in config.form_groups.values() for field in fields]
+    assert len(named) == len(set(named)) and set(named) <= set(config.model_fields)
+
+
+def test_calliper_leaves_no_setting_without_a_group() -> None:
+    """Over forty settings under one title would be a list nobody reads."""
+    config = MODELS["calliper"].Config
+    named = {field for fields in config.form_groups.values() for field in fields}
+    assert named == set(config.model_fields)
+    assert max(len(fields) for fields in config.form_groups.values()) <= 13
+
+
+def test_a_grouped_form_shows_every_field_in_its_group_and_once() -> None:
+    shown: dict = {}
+    start = MODELS["calliper"].Config.preset("tiny")
+    at = page(start, shown)
+    titles = [item.label for item in at.expander]
+    assert titles[0].startswith("Places as vectors (") and not [title for title in titles if title.startswith("More settings")]
+    counts = [int(title.rsplit("(", 1)[1].rstrip(")")) for title in titles]
+    assert sum(counts) == len(type(start).model_fields) - forms.VISIBLE
+    assert shown["config"] == start
