@@ -24,10 +24,11 @@ from engine.encoders.cell_pois import CellCounts, count_pois
 from engine.encoders.describe import Description, PromptName, describer
 from engine.encoders.describe_rules import trend_sentence
 from engine.encoders.image import PICTURES, PrecomputedVectors, image_encoder
-from engine.encoders.text import text_encoder
+from engine.encoders.text import TextEncoder, text_encoder
 from engine.errors import CityError, ConfigError, EncoderError
 
 MODALITIES = ("satellite", "height", "street_view", "poi")
+_TEXTS_AT_ONCE = 128
 DESCRIBER_CHOICES = ("rules", "uploaded", "none", "transformers:<folder>")
 
 Report = Callable[[str, float], None]
@@ -320,9 +321,11 @@ def _with_words(
     encoder = text_encoder(encoding.text)
     captions = {name: tuple(_caption(one, encoding.with_trend) for one in found[name]) for name in MODALITIES}
     distinct = sorted({caption for texts in captions.values() for caption in texts if caption})
-    report(f"Encoding {len(distinct):,} descriptions", 0.3)
     vectors = cached_rows(
-        encoder.fingerprint, distinct, encoder.width, lambda missing: encoder.encode([distinct[row] for row in missing])
+        encoder.fingerprint,
+        distinct,
+        encoder.width,
+        lambda missing: _text_vectors(encoder, [distinct[row] for row in missing], report),
     )
     place = {caption: row for row, caption in enumerate(distinct)}
     finished = {}
@@ -342,6 +345,17 @@ def _with_words(
             notes=(*bare[name].notes, *notes[name]),
         )
     return finished
+
+
+def _text_vectors(encoder: TextEncoder, texts: list[str], report: Report) -> Floats:
+    """Vectors of texts, those of like length together: in a batch every text costs as much as the longest."""
+    order = np.argsort([len(text) for text in texts], kind="stable")
+    vectors = np.zeros((len(texts), encoder.width), np.float32)
+    for begin in range(0, len(texts), _TEXTS_AT_ONCE):
+        report(f"Encoding description {begin + 1:,} of {len(texts):,}", 0.3 + 0.7 * begin / len(texts))
+        some = order[begin : begin + _TEXTS_AT_ONCE]
+        vectors[some] = encoder.encode([texts[row] for row in some])
+    return vectors
 
 
 def _caption(description: Description | None, with_trend: bool) -> str:

@@ -85,7 +85,7 @@ class Estimate:
         pictures: Pictures to send.
         tokens_in, tokens_out: Guessed from the length of prompts and size of pictures.
         cost: In the currency of the prices; None without prices.
-        seconds: At the assumed seconds per answer and the concurrency.
+        seconds: At the mean time of the answers that lie on disk (before there are any, the assumed one) and the concurrency.
     """
 
     descriptions: int
@@ -160,7 +160,9 @@ class EndpointDescriber(Describer):
         cost = None
         if self.settings.price_in is not None and self.settings.price_out is not None:
             cost = (tokens_in * self.settings.price_in + tokens_out * self.settings.price_out) / 1e6
-        seconds = len(fresh) * self.settings.seconds_per_answer / self.settings.concurrency
+        timed = [line["seconds"] for key in keys for line in self._lines(key) if isinstance(line.get("seconds"), (int, float))]
+        one = sum(timed) / len(timed) if timed else self.settings.seconds_per_answer
+        seconds = len(fresh) * one / self.settings.concurrency
         cached, alike = len(keys) - len(fresh), len(evidence) - len(keys)
         return Estimate(len(evidence), cached, alike, len(fresh), pictures, tokens_in, tokens_out, cost, seconds)
 
@@ -398,15 +400,27 @@ class EndpointDescriber(Describer):
         with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
-    def _usable(self, key: str, with_trend: bool) -> Description | None:
-        """The last usable answer on disk; a line cut off by a crash counts for nothing."""
+    def _lines(self, key: str) -> list[dict[str, Any]]:
+        """What is kept of one question, in the order it came."""
         try:
             lines = self._path(key).read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
-            return None
-        for line in reversed(lines):
+            return []
+        kept = []
+        for line in lines:
             try:
-                choice = json.loads(line)["answer"]["choices"][0]
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(entry, dict):
+                kept.append(entry)
+        return kept
+
+    def _usable(self, key: str, with_trend: bool) -> Description | None:
+        """The last usable answer on disk; a line cut off by a crash counts for nothing."""
+        for line in reversed(self._lines(key)):
+            try:
+                choice = line["answer"]["choices"][0]
                 reading = read_answer(_content(choice), with_trend, choice.get("finish_reason") == "length")
             except (ValueError, KeyError, IndexError, TypeError, AttributeError, _Unusable):
                 continue

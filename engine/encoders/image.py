@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from engine import device
 from engine.city.images import read_image
 from engine.encoders.cache import cached_rows
 from engine.encoders.image_descriptors import MEASURES, height_pixels
@@ -191,10 +192,11 @@ class TransformerImages(ImageEncoder):
 
     @cached_property
     def _model(self) -> Any:
-        return load_local_model(self.name, self.folder, self._config)
+        return load_local_model(self.name, self.folder, self._config).to(device.choose_device().torch)
 
     def _forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """(image, 3, side, side) normalised pixels to (image, dimension)."""
+        pixels = pixels.to(next(self._model.parameters()).device)
         if hasattr(self._model, "get_image_features"):
             found = self._model.get_image_features(pixel_values=pixels)
             vectors = found if isinstance(found, torch.Tensor) else found.pooler_output
@@ -236,7 +238,7 @@ class TransformerImages(ImageEncoder):
                     continue
             if readable:
                 with torch.inference_mode():
-                    rows[readable] = self._forward(torch.stack(pixels)).float().numpy()
+                    rows[readable] = self._forward(torch.stack(pixels)).float().cpu().numpy()
         return rows
 
 
