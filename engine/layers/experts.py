@@ -160,9 +160,13 @@ class RoleMixture(nn.Module):
         rows = context.real.flatten().nonzero()[:, 0]
         owner = rows // shape[1]
         packed = tokens.reshape(-1, shape[-1])[rows]
+        factors = None
         if self.inputs.is_watched:
-            self._through(self.inputs, self.router.shares(packed, context.history, owner, context.texts), rows, context)
-        weights = self.router(packed, context.history, owner, context.texts)
+            shares = self.router.shares(packed, context.history, owner, context.texts)
+            changed = self._through(self.inputs, shares, rows, context)
+            if self.inputs.is_overridden:  # a part with another length is that part, scaled
+                factors = torch.where(shares > 0, changed / shares.clamp_min(1e-12), torch.ones_like(shares))
+        weights = self.router(packed, context.history, owner, context.texts, factors)
         context.weights.append(weights)
         context.owner = owner
         weights = self._through(self.raw, weights, rows, context)

@@ -136,7 +136,7 @@ class RoleRouter(nn.Module):
             self.norm = nn.LayerNorm(width)
         self.score = nn.Linear(width if form == "published" else hidden, 1)
 
-    def forward(self, tokens: Tensor, history: Tensor, owner: Tensor, texts: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, history: Tensor, owner: Tensor, texts: Tensor, factors: Tensor | None = None) -> Tensor:
         """Weights of the experts.
 
         Args:
@@ -144,12 +144,17 @@ class RoleRouter(nn.Module):
             history: (sample, history).
             owner: (token,) the sample of each token.
             texts: (expert, text).
+            factors: (token, 3) what the parts of token, history and texts are multiplied by; None for one.
 
         Returns:
             (token, expert), rows sum to one.
         """
-        own = self.of_token(tokens) + self.of_history(history)[owner]
-        hidden = F.relu(own[:, None] + self.of_text(texts))  # (token, expert, hidden)
+        of_history, of_text = self.of_history(history)[owner], self.of_text(texts)
+        if factors is None:
+            hidden = F.relu((self.of_token(tokens) + of_history)[:, None] + of_text)  # (token, expert, hidden)
+        else:
+            own = F.linear(tokens, self.of_token.weight) * factors[:, :1] + of_history * factors[:, 1:2] + self.of_token.bias
+            hidden = F.relu(own[:, None] + of_text * factors[:, 2, None, None])
         if self.form == "published":
             hidden = self.norm(F.relu(self.widen(hidden)))
         return self.score(hidden)[..., 0].softmax(-1)

@@ -265,7 +265,7 @@ class NextLocMoEConfig(ModelConfig):
 
     @classmethod
     def presets(cls) -> dict[str, Self]:
-        """`demo` for any city on a laptop, `tiny` for tests, `paper` as written, `released` as its code does; the last two need a folder."""
+        """`demo`: anyone in any city; `known_users`: with each one's training visits; `tiny`: tests; the rest need a backbone's folder."""
         published = {
             "backbone": "folder:Llama-3.2-3B",
             "layers": 12,
@@ -299,6 +299,7 @@ class NextLocMoEConfig(ModelConfig):
         }
         return {
             "demo": cls(),
+            "known_users": cls(memory_visits=200),
             "tiny": cls(
                 text_encoder="hash-svd",
                 location_width=16,

@@ -122,6 +122,18 @@ def test_the_router_sees_history_and_text():
     before = router(tokens, torch.zeros(1, 7), owner, texts)
     assert not torch.allclose(before, router(tokens, torch.ones(1, 7), owner, texts))
     swapped = router(tokens, torch.zeros(1, 7), owner, texts[[1, 0, 2, 3, 4]])
-    torch.testing.assert_close(swapped[:, [1, 0, 2, 3, 4]], before), "weights go with the texts, not with the position"
+    torch.testing.assert_close(swapped[:, [1, 0, 2, 3, 4]], before, msg="weights go with the texts, not with the position")
     assert router.shares(tokens, torch.zeros(1, 7), owner, texts).shape == (6, 3)
     assert (router.shares(tokens, torch.zeros(1, 7), owner, texts)[:, 1] == 0).all()
+
+
+def test_a_part_of_the_router_can_be_scaled_and_a_factor_of_one_changes_nothing():
+    torch.manual_seed(0)
+    router = RoleRouter(12, 7, 9, 16, "published")
+    tokens, history, owner, texts = torch.randn(6, 12), torch.randn(2, 7), torch.arange(6) % 2, torch.randn(5, 9)
+    usual = router(tokens, history, owner, texts)
+    torch.testing.assert_close(router(tokens, history, owner, texts, torch.ones(6, 3)), usual)
+    no_history = torch.tensor([1.0, 0.0, 1.0]).expand(6, 3)
+    torch.testing.assert_close(router(tokens, history, owner, texts, no_history), router(tokens, 0 * history, owner, texts))
+    no_text = router(tokens, history, owner, texts, torch.tensor([1.0, 1.0, 0.0]).expand(6, 3))
+    torch.testing.assert_close(no_text, torch.full((6, 5), 0.2), msg="without texts all roles look alike")

@@ -315,6 +315,27 @@ def test_forcing_a_role_moves_the_point_and_forcing_what_is_asked_anyway_does_no
         np.testing.assert_allclose(model.predict_points(histories), before, atol=0.01)
 
 
+@pytest.mark.parametrize("head", ["regression", "pointer"])
+def test_whatever_is_done_to_a_probe_the_answer_stays_a_distribution_and_changes(data, histories, head):
+    """Every action that screens offer, on every probe: silence, force, dose, flatten, scale, average, sharpen."""
+    from engine.scenarios.edits import OverrideProbe
+    from engine.scenarios.mechanisms import ACTIONS, build_override
+
+    model, few = train(tiny(data, head=head), data), data.samples.of_part("test").histories(slice(0, 6))
+    before = model.predict(few).log_probability
+    without_effect = []
+    for name, probe in model.probes().items():
+        for action in ACTIONS[probe.kind]:
+            amount = None if action.amount is None else action.amount[2] / 2
+            edit = OverrideProbe(probe=name, action=action.name, index=1 if action.needs_index else None, amount=amount)
+            with override(model, {name: build_override(edit, probe)}):
+                after = model.predict(few).log_probability
+            assert_probabilities(after)
+            if np.allclose(np.exp(after), np.exp(before), atol=1e-9):
+                without_effect.append((name, action.name))
+    assert not without_effect
+
+
 def test_entropy_per_window_sees_whether_all_visits_ask_the_same():
     """Two windows of two visits: the first asks one expert twice, the second two experts; each visit is decided."""
     weights = torch.tensor([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
