@@ -44,6 +44,14 @@ def main() -> None:
             predictor = st.selectbox(
                 "Predicted by", list(curves.titles), format_func=curves.titles.__getitem__, key="grid.predictor", width=260
             )
+            panels.reading(
+                "Drawn: trips that leave each cell in the hour of the clock; yellow is more. Observed and predicted share one scale, the same "
+                "at every hour; the difference is predicted minus observed, orange where the model says too much.",
+                "Read: play, or move the slider. Click a cell for its day; draw around several with the lasso for their mean. Falling lines: the "
+                "graph neighbours the model takes the chosen cell's surroundings from.",
+                "Do not conclude from hatched cells: nobody counted there, which is not the same as no trips.",
+                "LMEMR §5.4, Fig. 7.",
+            )
         hour = _map(slug, run_id, curves, outlines, str(shown), predictor)
     with right:
         cells = cell_choice.pick(curves, outlines, "grid")
@@ -94,14 +102,6 @@ def _fill(curves: Curves, shown: str, predictor: str) -> HourlyFill:
 def _map(slug: str, run_id: str, curves: Curves, outlines: CellOutlines, shown: str, predictor: str) -> int:
     """Draws the map, takes over what was picked on it, and returns the hour of its clock."""
     theme, city = session.theme(), cached.city(slug)
-    panels.reading(
-        "Drawn: trips that leave each cell in the hour of the clock; yellow is more. Observed and predicted share one scale, the same "
-        "at every hour; the difference is predicted minus observed, orange where the model says too much.",
-        "Read: play, or move the slider. Click a cell for its day; draw around several with the lasso for their mean. Falling lines: the "
-        "graph neighbours the model takes the chosen cell's surroundings from.",
-        "Do not conclude from hatched cells: nobody counted there, which is not the same as no trips.",
-        "LMEMR §5.4, Fig. 7.",
-    )
     fill = _fill(curves, shown, predictor)
     cells = cell_choice.chosen(curves)
     index = curves.index
@@ -138,7 +138,7 @@ def _map(slug: str, run_id: str, curves: Curves, outlines: CellOutlines, shown: 
         alt=f"Map of cells: {shown.lower()} trips per hour, with a clock",
         marks=marks,
         attribution=base.attribution,
-        height=560,
+        height=540,
     )
     if said.picked:
         session.select(said.picked, "grid mobility map", kind="cell")

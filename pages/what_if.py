@@ -35,10 +35,15 @@ METRIC_SAMPLES = 1_000
 
 def main() -> None:
     empty = ("There is no trained model to ask", "A what-if compares a model's answer before and after an edit.")
-    asked = gate("What if?", "what_if", empty, ("next_location",))
+    asked = gate("What if?", "what_if", empty, ("next_location", "grid_flow"))
     if asked is None:
         return
     slug, run_id = asked.city, asked.run
+    if cached.run_task(run_id) == "grid_flow":
+        from dashboard.views import cell_whatif
+
+        cell_whatif.draw(slug, run_id)
+        return
     loaded, city = cached.loaded_run(run_id), cached.city(slug)
     samples: Samples = loaded.data.samples
     _, steps = cached.steps_in_slice(run_id, session.slice_group())

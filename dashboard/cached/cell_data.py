@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from engine.city.cell_splits import CellSplit
     from engine.encoders.cell_features import CellInputs
     from engine.models.base import CurvePredictor
-    from engine.scenarios.cell_compare import Grounds
+    from engine.scenarios.cell_compare import CurveComparison, Grounds
+    from engine.scenarios.scenario import Scenario
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +190,24 @@ def curve_predictors(run_id: str, baselines: tuple[str, ...] = ()) -> "dict[str,
     if baselines:
         found |= {one.name: one for one in _baselines(run_id, str(store.home()), weights_stamp(run_id), baselines)}
     return found
+
+
+@st.cache_resource(max_entries=24, show_spinner="Asking for all cells before and after")
+def _compared(run_id: str, predictor: str, digest: str, home: str, stamp: int, _scenario: "Scenario") -> "CurveComparison":
+    from engine.scenarios.cell_compare import compare_curves
+
+    base = grounds(run_id)
+    others = () if predictor == base.encoder.name else (predictor,)
+    return compare_curves(curve_predictors(run_id, others)[predictor], base, _scenario)
+
+
+def compared(run_id: str, predictor: str, scenario: "Scenario") -> "CurveComparison":
+    """The curves of all cells before and after a scenario; read-only.
+
+    Raises:
+        ScenarioError: If the scenario does not fit.
+    """
+    return _compared(run_id, predictor, scenario.digest, str(store.home()), weights_stamp(run_id), scenario)
 
 
 @st.cache_data(max_entries=32, show_spinner="Clustering the curves")

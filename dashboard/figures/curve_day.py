@@ -91,7 +91,7 @@ def day_curves(
         figure.add_vline(x=hour, line={"color": colours.ink("muted", theme), "width": 1, "dash": "dot"})
     figure.update_xaxes(title_text="local hour", tickvals=list(range(0, 24, 3)), range=[-0.4, 23.4], showgrid=False)
     figure.update_yaxes(title_text="trips per hour", rangemode="tozero", nticks=5)
-    return dress(figure, theme, height).update_layout(hovermode="x unified")
+    return dress(figure, theme, height).update_layout(hovermode="x unified", legend_traceorder="reversed")
 
 
 def _hover(name: str) -> str:

@@ -45,6 +45,7 @@ def draw(
     title: str,
     what: str,
     alt: str,
+    nothing: str = "no flow known",
     marks: Sequence[Mark] = (),
     attribution: str = "",
     height: int = 560,
@@ -62,6 +63,7 @@ def draw(
         title: Of the legend, with the unit.
         what: Follows "12 trips" in tips: `observed`, `predicted`, ...
         alt: What the map shows, in words.
+        nothing: The tip of cells without a value.
         marks: Lines of the legend below the colours.
         attribution: Whose data is drawn.
         height: Pixels, the controls included.
@@ -92,6 +94,7 @@ def draw(
         dots=_dot_size(city, len(cells.ids)) if many else 0,
         title=title,
         what=what,
+        nothing=nothing,
         marks=[{"kind": mark.kind, "words": mark.words, "colour": mark.colour} for mark in marks],
         hatch=bool(marks),
         attribution=attribution[:120],

@@ -44,7 +44,7 @@ def draw(
         low, high = curves.low[predictor][rows[0]], curves.high[predictor][rows[0]]
         if clusters is not None and clusters[rows[0]] >= 0:
             mine = clusters == clusters[rows[0]]
-            lines[f"mean of cluster {clusters[rows[0]] + 1} (n = {int(mine.sum())})"] = _mean(curves.observed[mine])
+            lines[f"cluster {clusters[rows[0]] + 1}, mean"] = _mean(curves.observed[mine])
     title = (
         f"The mean day of {wording.counted(len(rows), 'cell')}"
         if several
@@ -75,7 +75,7 @@ def draw(
         greys=lines,
         singles=list(curves.observed[rows[:MOST_SINGLES]]) if several else (),
         hour=hour,
-        height=300,
+        height=370,
     )
     st.plotly_chart(figure, key="grid.day", config=chart_config("day"), alt=f"Observed and predicted trips per hour, {title}")
     if not np.isfinite(observed).any():

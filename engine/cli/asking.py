@@ -161,7 +161,7 @@ def _predict_curve(loaded: Any, cell: str) -> dict[str, Any]:
 def whatif(
     scenario: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A scenario saved on the What-if page.")],
     run: Annotated[str, typer.Option("--run", metavar="RUN", help="The run that is asked.")],
-    top: Annotated[int, typer.Option(min=1, max=1000, help="How many places to list.")] = 10,
+    top: Annotated[int, typer.Option(min=1, max=1000, help="How many places (or cells) to list.")] = 10,
     refit: Annotated[
         bool, typer.Option("--refit", help="Save the edited city, queue the same training on it, and print the new run's id.")
     ] = False,
@@ -179,8 +179,11 @@ def whatif(
         print_json({"run": new_run, "city": Run.open(new_run).request.city}) if as_json else out.print(new_run)
         return
     loaded: Any = Run.open(run).load()
-    if loaded.data.samples is None:
-        raise MobiscopeError(f"Run `{run}` predicts curves of cells; this scenario asks where a person goes next.")
+    if loaded.data.cells is not None:
+        from engine.cli.cells import whatif_cells
+
+        whatif_cells(loaded, asked, run, top, as_json)
+        return
     comparison = replay(loaded.model, loaded.data.samples, loaded.data.city, asked)
     shown = comparison.candidates.head(top)
     if as_json:

@@ -1,0 +1,182 @@
+"""The forms that make an edit of a cell: its places, buildings, pictures, words, likeness, modalities, neighbours and district."""
+
+import base64
+import io
+
+import numpy as np
+import streamlit as st
+
+from dashboard import panels, wording
+from dashboard.cached.cell_data import CellOutlines
+from dashboard.views import cell_choice, cell_stack
+from engine.city.images import read_image
+from engine.errors import MobiscopeError
+from engine.scenarios.cell_compare import Grounds
+from engine.scenarios.cell_edits import (
+    AddEdge,
+    BlendCells,
+    ChangeBuildings,
+    ChangeDescription,
+    ChangePois,
+    ChangeTile,
+    CutEdge,
+    DropModality,
+    LeaveDistrictOut,
+)
+from engine.scenarios.edits import AnyEdit
+
+KINDS = ("Places", "Buildings", "Picture", "Words", "Likeness", "Modality", "Neighbours", "District")
+NAMES = {"satellite": "satellite tile", "height": "building heights", "street_view": "street views", "poi": "places"}
+TILE_PIXELS = 192
+
+
+def draw(kind: str, base: Grounds, outlines: CellOutlines, cell: str) -> None:
+    """The form of one kind of edit for the chosen cell."""
+    {
+        "Places": _places,
+        "Buildings": _buildings,
+        "Picture": _picture,
+        "Words": _words,
+        "Likeness": _likeness,
+        "Modality": _modality,
+        "Neighbours": _neighbours,
+        "District": _district,
+    }[kind](base, outlines, cell)
+
+
+def _add(edit: AnyEdit) -> None:
+    try:
+        cell_stack.push(edit)
+    except MobiscopeError as error:
+        panels.refusal(error)
+        return
+    st.rerun()
+
+
+def _other(outlines: CellOutlines, cell: str, words: str, key: str, among: np.ndarray | None = None) -> str | None:
+    """Another cell, chosen by name."""
+    index = {str(one): row for row, one in enumerate(outlines.ids)}
+    offered = [str(one) for one in (outlines.ids if among is None else outlines.ids[among]) if str(one) != cell]
+    return st.selectbox(words, offered, format_func=lambda one: cell_choice.label(outlines, index[one]), key=key)
+
+
+def _places(base: Grounds, outlines: CellOutlines, cell: str) -> None:
+    modality = base.inputs.modalities["poi"]
+    row = list(base.inputs.cell_ids.astype(str)).index(cell)
+    names = list(modality.components)
+    names = [name for name in names if name not in ("area_km2", "other categories", "places are unknown")]
+    if not names:
+        panels.nothing("Nothing is counted in these cells", "The city brings neither places nor numbers with its zones.")
+        return
+    name = st.selectbox("Counted", names, key="what_if.cells.category")
+    at = modality.components.index(name)
+    now = float(modality.features[row, at]) if modality.present[row] else 0.0
+    is_count = at < modality.counts
+    typical = float(modality.features[modality.present, at].mean()) if modality.present.any() else 0.0
+    value = st.number_input(
+        "How many",
+        0.0,
+        1_000_000.0,
+        now,
+        step=1.0 if is_count else None,
+        format="%.0f" if is_count else "%.4g",
+        key=f"what_if.cells.count.{cell}.{name}",
+        help=f"Now {now:g}; the mean of all cells is {typical:.3g}.",
+    )
+    if st.button("Set the count", key="what_if.cells.set_count", type="primary"):
+        _add(ChangePois(cell_id=cell, counts={name: round(value) if is_count else value}))
+
+
+def _buildings(base: Grounds, outlines: CellOutlines, cell: str) -> None:
+    way = st.segmented_control("Heights", ("times", "metres"), default="times", required=True, key="what_if.cells.way")
+    if way == "times":
+        factor = st.slider("Times as high", 0.0, 10.0, 2.0, 0.25, key="what_if.cells.factor")
+        edit = ChangeBuildings(cell_id=cell, factor=factor)
+    else:
+        metres = st.slider("All buildings so high, metres", 0, 255, 30, key="what_if.cells.metres")
+        edit = ChangeBuildings(cell_id=cell, metres=metres)
+    if st.button("Change the buildings", key="what_if.cells.build", type="primary"):
+        _add(edit)
+
+
+def _picture(base: Grounds, outlines: CellOutlines, cell: str) -> None:
+    modality = st.segmented_control(
+        "Picture", ("satellite", "height"), default="satellite", required=True, format_func=NAMES.get, key="what_if.cells.tile"
+    )
+    other = _other(outlines, cell, "Take the tile of", "what_if.cells.tile_of")
+    if other and st.button("Give it that tile", key="what_if.cells.take_tile", type="primary"):
+        _add(ChangeTile(cell_id=cell, modality=modality, from_cell=other))
+    loaded = st.file_uploader(
+        "Or a picture of yours", type=["png", "jpg", "jpeg", "webp", "tif", "tiff"], key="what_if.cells.upload"
+    )
+    if loaded is not None and st.button("Give it this picture", key="what_if.cells.own_tile"):
+        try:
+            picture = read_image(loaded.getvalue(), loaded.name, TILE_PIXELS)
+        except MobiscopeError as error:
+            panels.refusal(error)
+            return
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG", optimize=True)
+        _add(ChangeTile(cell_id=cell, modality=modality, image=base64.b64encode(buffer.getvalue()).decode("ascii")))
+
+
+def _words(base: Grounds, outlines: CellOutlines, cell: str) -> None:
+    modality = st.segmented_control(
+        "Description of", tuple(NAMES), default="poi", required=True, format_func=NAMES.get, key="what_if.cells.described"
+    )
+    row = list(base.inputs.cell_ids.astype(str)).index(cell)
+    now = base.inputs.modalities[modality].captions[row]
+    text = st.text_area("Words", now, max_chars=4000, height=120, key=f"what_if.cells.words.{modality}.{cell}")
+    if st.button("Say this instead", key="what_if.cells.say", type="primary", disabled=not text.strip() or text == now):
+        _add(ChangeDescription(cell_id=cell, modality=modality, text=text.strip()))
+
+
+def _likeness(base: Grounds, outlines: CellOutlines, cell: str) -> None:
+    other = _other(outlines, cell, "Make it like", "what_if.cells.like")
+    alpha = st.slider("By", 0, 100, 100, 5, format="%d %%", key="what_if.cells.alpha")
+    st.caption("0 % leaves the cell as it is; at 100 % it has every modality and description of the other one.")
+    if other and st.button("Make it so", key="what_if.cells.blend", type="primary"):
+        _add(BlendCells(cell_id=cell, like=other, alpha=alpha / 100))
+
+
+def _modality(base: Grounds, outlines: CellOutlines, cell: str) -> None:
+    modality = st.segmented_control(
+        "Modality", tuple(NAMES), default="satellite", required=True, format_func=NAMES.get, key="what_if.cells.dropped"
+    )
+    where = st.segmented_control(
+        "Where", ("this cell", "everywhere"), default="this cell", required=True, key="what_if.cells.dropped_where"
+    )
+    if st.button("Do not see it", key="what_if.cells.drop", type="primary"):
+        _add(DropModality(modality=modality, cell_id=cell if where == "this cell" else None))
+
+
+def _neighbours(base: Grounds, outlines: CellOutlines, cell: str) -> None:
+    row = list(base.cells.cell_ids.astype(str)).index(cell)
+    near = np.unique(base.cells.edges[base.cells.edges[:, 0] == row, 1])
+    if len(near):
+        gone = _other(outlines, cell, "Neighbour", "what_if.cells.cut", near)
+        if gone and st.button("Part them", key="what_if.cells.part", type="primary", help="A river, a wall."):
+            _add(CutEdge(cell_id=cell, neighbour=gone))
+    else:
+        st.caption("This cell has no neighbour in the graph.")
+    far = np.setdiff1d(np.arange(len(outlines.ids)), [*near, row])
+    new = _other(outlines, cell, "Another cell", "what_if.cells.bridge", far) if len(far) else None
+    if new and st.button("Join them", key="what_if.cells.join", help="A bridge, a line."):
+        _add(AddEdge(cell_id=cell, neighbour=new))
+
+
+def _district(base: Grounds, outlines: CellOutlines, cell: str) -> None:
+    names = sorted(set(base.cells.district) - {""})
+    if not names:
+        panels.nothing("There are no districts", "The cells of this city name no larger area they belong to.")
+        return
+    row = list(base.cells.cell_ids.astype(str)).index(cell)
+    own = str(base.cells.district[row])
+    district = st.selectbox("District", names, index=names.index(own) if own in names else 0, key="what_if.cells.district")
+    mine = base.cells.district == district
+    st.caption(
+        f"{wording.counted(int(mine.sum()), 'cell')}, {wording.count(int((mine & base.cells.mask('test')).sum()))} of them test cells. "
+        "Left out, its cells are not judged; the curves stay. The edit then offers a training without it."
+    )
+    if st.button("Leave it out", key="what_if.cells.leave", type="primary"):
+        _add(LeaveDistrictOut(district=district))

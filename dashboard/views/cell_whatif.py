@@ -1,0 +1,230 @@
+"""What if a cell were another: edits of cells, and what they change in the curves of all cells."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard import cached, panels, session, wording
+from dashboard.cached import cell_data
+from dashboard.cached.cell_data import CellOutlines, Curves
+from dashboard.figures import base_map, cell_map, colours
+from dashboard.figures.curve_day import day_curves
+from dashboard.figures.frame import chart_config
+from dashboard.views import cell_choice, cell_clock, cell_edit_forms, cell_errors, cell_stack
+from dashboard.views.export_menu import export_menu
+from engine.errors import MobiscopeError
+from engine.evaluation.flow_metrics import FLOW_METRICS
+from engine.scenarios.cell_compare import CurveComparison, compare_curve_metrics
+from engine.scenarios.scenario import EditStack, Scenario
+
+if TYPE_CHECKING:
+    from engine.models.base import CurvePredictor
+
+QUESTION = "What if?"
+BELOW = ("Curve", "Changed cells", "Figures")
+CLOCK = "what_if.clock"
+
+
+def draw(slug: str, run_id: str) -> None:
+    """The page for a grid run."""
+    curves, outlines = cell_data.curves(run_id), cell_data.outlines(slug)
+    base = cell_data.grounds(run_id)
+    head = st.container()
+    left, right = st.columns([62, 38], gap="medium")
+    with right:
+        predictor = _predictor(run_id)
+        cells = cell_choice.pick(curves, outlines, "what_if")
+        scenario = cell_stack.scenario(run_id)
+        kind = st.selectbox("Edit its", cell_edit_forms.KINDS, key="what_if.cells.kind")
+        with st.container(border=True):
+            cell_edit_forms.draw(str(kind), base, outlines, cells[0])
+        cell_stack.draw(scenario, predictor, run_id)
+    try:
+        comparison = cell_data.compared(run_id, predictor.name, scenario)
+    except MobiscopeError as error:
+        with head:
+            panels.head(QUESTION)
+        panels.refusal(error)
+        st.button("Start over", key="what_if.misfit", on_click=cell_stack.set_stack, args=(EditStack(),), type="primary")
+        return
+    with head:
+        panels.head(QUESTION, _answer(comparison, scenario, predictor, outlines))
+    with left:
+        _map(slug, run_id, comparison, outlines, cells, scenario)
+    below = st.segmented_control(
+        "Below", BELOW, default=BELOW[0], required=True, key="what_if.cells.below", label_visibility="collapsed"
+    )
+    with panels.guarded(f"showing {below}"):
+        match below:
+            case "Changed cells":
+                _table(comparison, outlines)
+            case "Figures":
+                _figures(run_id, predictor, scenario)
+            case _:
+                _curve(curves, outlines, comparison, cells[0])
+
+
+def _predictor(run_id: str) -> "CurvePredictor":
+    """The model, or the best baseline fitted again."""
+    table, model = cached.run_table(run_id, "metrics"), cached.run_model(run_id)
+    best = cell_errors.best_baseline(table, model)
+    titles = dict(zip(table["predictor"], table["title"], strict=True))
+    offered = [model, *([best] if best else [])]
+    name = st.selectbox("Answered by", offered, format_func=lambda one: titles.get(one, one), key="what_if.cells.predictor")
+    return cell_data.curve_predictors(run_id, () if name == model else (name,))[name]
+
+
+def _answer(comparison: CurveComparison, scenario: Scenario, predictor: "CurvePredictor", outlines: CellOutlines) -> str:
+    if not scenario.edits:
+        return (
+            f"{wording.literal(predictor.title)} gives all {wording.counted(len(comparison.cell_ids), 'cell')} "
+            f"{wording.count(comparison.before.sum())} trips a day. Edit a cell to see what that changes, there and around it."
+        )
+    changed, total = int(comparison.changed.sum()), float(comparison.change.sum())
+    if not changed:
+        return f"With {wording.counted(len(scenario.edits), 'edit')}, no curve changes by a single bit."
+    table = comparison.cells.assign(size=comparison.cells["change"].abs())
+    row = int(table["size"].idxmax())
+    most, sign = table.loc[row], "+" if table.loc[row, "change"] > 0 else "−"
+    return (
+        f"With {wording.counted(len(scenario.edits), 'edit')}, {wording.count(changed)} of "
+        f"{wording.counted(len(comparison.cell_ids), 'cell')} change, by {'+' if total > 0 else '−'}{wording.significant(abs(total))} "
+        f"trips a day in all; most **{wording.literal(cell_choice.label(outlines, row))}**, {sign}"
+        f"{wording.significant(abs(float(most['change'])))} trips ({wording.significant(float(most['before']))} before)."
+    )
+
+
+def _map(slug: str, run_id: str, comparison: CurveComparison, outlines: CellOutlines, cells: list[str], scenario: Scenario) -> None:
+    theme, city = session.theme(), cached.city(slug)
+    panels.reading(
+        "Drawn: trips after the edits minus trips before, in the hour of the clock; one limit on both sides for all hours. Cells that do "
+        "not change by a single bit are left blank. Edited cells have a pink outline, the chosen one a dark one.",
+        "Read: the change reaches as many steps along the graph as the model has graph layers, and no farther.",
+        "Do not conclude that people would move so: the model learnt what goes with what, not what brings about what.",
+        "LMEMR specification §8.",
+    )
+    values = np.where(comparison.changed[:, None], comparison.change, np.nan)
+    fill = cell_map.difference_fill(values)
+    index = {str(cell): row for row, cell in enumerate(comparison.cell_ids)}
+    edited = np.flatnonzero((comparison.cells["edit"] != "").to_numpy())
+    pink, ink = colours.role("edited", theme), colours.role("observed", theme)
+    above, marks = [], []
+    if len(edited):
+        above.append(cell_map.courses_layer("edited", cell_map.outline_courses(outlines.shapes[edited]), colours.rgba(pink), 3))
+        marks.append(cell_clock.Mark("ring", f"edited ({len(edited)})", pink))
+    chosen = np.array([index[cell] for cell in cells])
+    above.append(cell_map.courses_layer("chosen", cell_map.outline_courses(outlines.shapes[chosen]), colours.rgba(ink), 1.6))
+    marks.append(cell_clock.Mark("ring", "chosen", ink))
+    base = cached.base(slug, theme, places=False, buildings="none", faint=True)
+    said = cell_clock.draw(
+        city,
+        outlines,
+        fill,
+        base.layers,
+        above,
+        key=CLOCK,
+        title="after − before, trips per hour",
+        what="more after the edits",
+        nothing="no change",
+        alt="Map of the change of trips per hour",
+        marks=marks,
+        attribution=base.attribution,
+        height=540,
+    )
+    if said.picked:
+        session.select(said.picked, "what-if map", kind="cell")
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption("A click chooses the cell that is edited next.")
+        still = [*base.layers, cell_map.still_cells(outlines.shapes, fill, said.hour, theme), *above]
+        export_menu(
+            "what_if.cells.export",
+            "what-if",
+            comparison.cells.assign(longitude=outlines.longitude, latitude=outlines.latitude),
+            base_map.deck(still, city, theme),
+            cell_stack.command(scenario, run_id),
+        )
+
+
+def _curve(curves: Curves, outlines: CellOutlines, comparison: CurveComparison, cell: str) -> None:
+    row = curves.index[cell]
+    panels.panel(
+        f"The day of {wording.literal(cell_choice.label(outlines, row))}, before and after",
+        "Drawn: what was observed, what the model said before the edits (blue) and says after them (pink, dashed), with its 80 % "
+        "interval after them.",
+        "Read: choose another cell on the map to see how far the change reaches; where the pink line lies on the blue one, nothing came.",
+        "Do not conclude from a change much smaller than the interval: the model itself is not that sure.",
+        "LMEMR specification §8.",
+    )
+    figure = day_curves(
+        curves.observed[row],
+        comparison.before[row],
+        session.theme(),
+        low=comparison.band[row, :, 0],
+        high=comparison.band[row, :, 1],
+        edited=comparison.after[row],
+        hour=int(session.get(f"{CLOCK}.hour", 8)),
+        height=300,
+    )
+    st.plotly_chart(figure, key="what_if.cells.curve", config=chart_config("what-if-day"), alt="Curve before and after the edits")
+
+
+def _table(comparison: CurveComparison, outlines: CellOutlines) -> None:
+    panels.panel(
+        "Cells that changed",
+        "Drawn: every cell whose curve is not the same to the last bit, the largest change first.",
+        "Read: steps count edges of the graph from the nearest edited cell; the hour is the one that changed most.",
+        "Do not conclude from a change of a fraction of a trip.",
+    )
+    table = comparison.cells.assign(cell=[cell_choice.label(outlines, row) for row in range(len(comparison.cells))])
+    table = table[comparison.changed]
+    if table.empty:
+        panels.nothing("Nothing changed", "Add an edit above, or choose one that this model reads.")
+        return
+    table = table.iloc[np.argsort(-table["change"].abs().to_numpy(), kind="stable")]
+    shown = table[["cell", "edit", "steps", "before", "after", "change", "largest_change", "at_hour"]]
+    number = st.column_config.NumberColumn(format="%.4g")
+    st.dataframe(
+        shown,
+        hide_index=True,
+        key="what_if.cells.table",
+        column_config={
+            **dict.fromkeys(("before", "after", "change"), number),
+            "before": st.column_config.NumberColumn("trips a day before", format="%.4g"),
+            "after": st.column_config.NumberColumn("after", format="%.4g"),
+            "largest_change": st.column_config.NumberColumn("largest change in an hour", format="%.4g"),
+            "at_hour": st.column_config.NumberColumn("at hour", format="%02d h"),
+        },
+    )
+
+
+def _figures(run_id: str, predictor: "CurvePredictor", scenario: Scenario) -> None:
+    panels.panel(
+        "Figures before and after",
+        "Drawn: every figure over the test cells, asked before and after all edits.",
+        "Read: an interval of the difference that does not hold zero would also show with cells drawn anew, 19 times in 20.",
+        "Do not conclude from edits of one cell; they can hardly move figures over all. A district left out changes which cells count, "
+        "so no interval is given.",
+        cell_errors.MEASURES,
+    )
+    if not scenario.edits:
+        panels.nothing("Nothing to compare", "Add an edit above.")
+        return
+    with st.spinner("Asking for all test cells twice"):
+        table = compare_curve_metrics(predictor, cell_data.grounds(run_id), scenario)
+    show = {name: metric.show for name, metric in FLOW_METRICS.items()}
+    rows = [
+        {
+            "figure": FLOW_METRICS[row.metric].title,
+            "before": show[row.metric](row.before),
+            "after": show[row.metric](row.after),
+            "difference": show[row.metric](row.difference),
+            "95 % interval": f"{show[row.metric](row.low)} to {show[row.metric](row.high)}" if np.isfinite(row.low) else "–",
+            "n before": row.n_before,
+            "n after": row.n_after,
+        }
+        for row in table.itertuples()
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, key="what_if.cells.figures", height=38 + 35 * len(rows))
