@@ -98,7 +98,7 @@ def predictors_html(rows: Sequence[dict[str, object]], theme: Theme) -> str:
         '<th class="number" title="share given to where the person went">share</th><th>first guess</th>'
         '<th class="number">error</th></tr>'
     )
-    return f'<table class="answers">{_columns((39, 10, 15, 22, 14))}{head}{"".join(body)}</table>'
+    return f'<table class="answers">{_columns((32, 10, 19, 20, 19))}{head}{"".join(body)}</table>'
 
 
 def shift_html(table: pd.DataFrame, theme: Theme) -> str:

@@ -145,7 +145,7 @@ def _saved() -> None:
     views = saved_views.named_views()
     with st.popover(f"Saved views ({len(views)})" if views else "Saved views", type="tertiary"):
         name = st.text_input(
-            "Name", key="sidebar.view_name", max_chars=80, placeholder="night, least visited tenth",
+            "Name of the view", key="sidebar.view_name", max_chars=80, placeholder="night, least visited tenth",
             help="City, run, slice, step, selection, what-if and the controls of the pages are kept under this name.",
         )  # fmt: skip
         st.button("Save this view", key="sidebar.save_view", disabled=not name.strip(), on_click=_save, args=(name,))
