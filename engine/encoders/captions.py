@@ -10,6 +10,7 @@ from engine.city.city import City
 from engine.encoders.cell_evidence import TREND_COLUMNS, gather_evidence, uploaded
 from engine.encoders.cell_features import MODALITIES
 from engine.encoders.cell_pictures import cell_pictures
+from engine.encoders.cell_pois import count_pois
 from engine.encoders.describe import Describer, Description, Evidence
 from engine.encoders.image import PICTURES
 from engine.errors import CityError, ConfigError
@@ -62,7 +63,7 @@ def caption_evidence(
     for name in modalities:
         pictures = cell_pictures(city, name, most_street_views=most_street_views) if name in PICTURES else None
         if pictures is None:
-            rows = range(len(cells)) if city.has("pois") or city.has("locations") else range(0)
+            rows = np.flatnonzero(count_pois(city, cells).present).tolist()  # far from every place nothing is known
         else:
             rows = np.unique(pictures.owner).tolist()
         wanted = [int(row) for row in rows if replace or known[name][0][row] is None]

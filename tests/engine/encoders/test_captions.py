@@ -45,6 +45,16 @@ def test_descriptions_become_a_table_of_a_new_version(tiny_city):
     assert "18 descriptions of cells were written by half." in done.city.info.data_card.assumptions
 
 
+def test_cells_far_from_every_place_are_not_described_as_empty(tiny_city):
+    """Only the places of the north-westernmost cell are kept: cells within 1 km of them are covered, the rest is unknown."""
+    cells, pois = tiny_city.metric("cells"), tiny_city.metric("pois")
+    near = pois.geometry.within(cells.geometry.iloc[0].buffer(300)).to_numpy()
+    fewer = tiny_city.replace(pois=tiny_city.spatial("pois")[near].reset_index(drop=True))
+    asked = {one.cell_id for one in caption_evidence(fewer, ["poi"])}
+    covered = cells.distance(pois.geometry[near].union_all()) <= 1_000
+    assert near.any() and 0 < len(asked) < 36 and asked == set(cells["cell_id"][covered])
+
+
 def test_what_has_a_description_is_not_asked_about_again(tiny_city):
     first = caption_city(tiny_city, Half(), caption_evidence(tiny_city, ["poi"])).city
     rest = caption_evidence(first, ["poi"])
