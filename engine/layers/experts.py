@@ -67,8 +67,9 @@ class LowRankExperts(nn.Module):
             opened = torch.addmm(gate[rows], asked @ self.gate_in[expert], self.gate_out[expert], alpha=self.scale)
             lifted = torch.addmm(up[rows], asked @ self.up_in[expert], self.up_out[expert], alpha=self.scale)
             answer = base.act_fn(opened) * lifted * weights[rows, expert, None]  # type: ignore[operator]
-            mixed = mixed.index_add(0, rows, answer)
-            low = low.index_add(0, rows, self.dropout(answer) @ self.down_in[expert] @ self.down_out[expert], alpha=self.scale)
+            mixed = mixed.index_add(0, rows, answer.to(mixed.dtype))
+            change = self.dropout(answer) @ self.down_in[expert] @ self.down_out[expert]
+            low = low.index_add(0, rows, change.to(low.dtype), alpha=self.scale)
         down = base.down_proj
         assert isinstance(down, nn.Linear)
         shared = F.linear(mixed, down.weight)

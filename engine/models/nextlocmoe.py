@@ -341,6 +341,10 @@ class NextLocMoE(NextLocationModel):
             memory=self._memory(view),
         )
 
+    def full_precision(self) -> torch.autocast:
+        """For heads: with half-precision coordinates, places a street apart would be one."""
+        return torch.autocast(self.device.type, enabled=False)
+
     @torch.no_grad()
     def predict(self, histories: Histories) -> Prediction:
         """Log probability of every place; with the regression head those of a ranking by distance from the predicted point."""
@@ -349,7 +353,8 @@ class NextLocMoE(NextLocationModel):
         try:
             reading = self.read(histories, each_layer=self.layer_points.is_watched)
             states = self.summary(reading.states[:, -1])
-            scores = self.head.log_probability(self.question(states, histories)).to("cpu", torch.float32).numpy()
+            with self.full_precision():
+                scores = self.head.log_probability(self.question(states, histories)).to("cpu", torch.float32).numpy()
         finally:
             self.train(was_training)
         return Prediction(scores, normalised=self.config.head != "regression").open_only(histories.places)
@@ -360,7 +365,9 @@ class NextLocMoE(NextLocationModel):
         was_training = self.training
         self.eval()
         try:
-            points = self.head.points(self.read(histories).states[:, -1], shown=True).cpu().numpy().astype(np.float64)
+            states = self.read(histories).states[:, -1]
+            with self.full_precision():
+                points = self.head.points(states, shown=True).cpu().numpy().astype(np.float64)
         finally:
             self.train(was_training)
         return points * np.asarray(self.frame.scale) + np.asarray(self.frame.centre)

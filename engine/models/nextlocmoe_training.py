@@ -103,9 +103,10 @@ def window_loss(model: "NextLocMoE", batch: WindowBatch) -> dict[str, Tensor]:
     log = samples.log
     within = Samples(log, np.maximum(samples.start, samples.target - most)[sample], target_visit)
     target = log.location[target_visit].astype(np.int64)
-    question = model.question(reading.states[asked], within.histories())
-    candidates = Candidates.draw(question.view, target, config.candidates, batch.generator)
-    place = model.head.losses(question, target, candidates).mean()
+    with model.full_precision():
+        question = model.question(reading.states[asked], within.histories())
+        candidates = Candidates.draw(question.view, target, config.candidates, batch.generator)
+        place = model.head.losses(question, target, candidates).mean()
     terms = {"total": place, "place": place}
     routed = [*reading.role_weights, *([reading.function_weights] if reading.function_weights is not None else [])]
     if routed:
