@@ -1,7 +1,7 @@
 """How well NextLocMoE predicts, head by head, beside the baselines; what its roles are worth; the same weights in another city.
 
     python -m tests.benchmarks.bench_nextlocmoe [--cities halden new-york-qt] [--heads pointer mdn regression] [--epochs N]
-        [--variant NAME field=value ...]... [--out FOLDER] [--no-baselines] [--no-transfer]
+        [--variant NAME field=value ...]... [--out FOLDER] [--baselines NAME...] [--no-transfer]
 
 Trains preset `demo` with each head, and each named variant of it, on each saved city, and prints Markdown tables: quality over all
 and over cold users (the quarter with the fewest training visits), agreement of dominant role experts with the true role where the
@@ -153,7 +153,7 @@ def main() -> int:
     asked.add_argument("--epochs", type=int)
     asked.add_argument("--seed", type=int, default=0)
     asked.add_argument("--out", type=Path, default=Path("build/bench_nextlocmoe"))
-    asked.add_argument("--no-baselines", action="store_true")
+    asked.add_argument("--baselines", nargs="*", default=BASELINES, metavar="NAME")
     asked.add_argument("--no-transfer", action="store_true")
     asked.add_argument("--no-evaluation", action="store_true", help="train and keep the weights only")
     given = asked.parse_args()
@@ -181,8 +181,7 @@ def main() -> int:
                 for (where, name), model in models.items()
                 if where != slug and not model.config.reads_user
             ]
-        if not given.no_baselines:
-            predictors += fit_baselines(data.samples.log, names=BASELINES)
+        predictors += fit_baselines(data.samples.log, names=given.baselines)
         evaluation = evaluate(predictors, data.samples.of_part("test"), data.city, slices=("cold_user",))
         print(f"\n**{data.city.name}**, {len(data.samples.of_part('test')):,} test samples, strict scoring:\n\n{head}\n{rule}")
         for predictor in predictors:
