@@ -35,6 +35,8 @@ class CurveBaseline:
         title: Name on screen.
         scale: Fitted on training cells.
         curves: Gives z.
+        bounds: Smallest and largest z of the training cells; answers are kept within, because a linear or a network answer beyond what
+            anybody observed becomes absurd once it is raised to trips.
         margin: What is added to z for the lower and the upper bound of the 80 % interval; None without validation cells.
         chosen: Settings found on the validation cells, for the screen.
     """
@@ -43,12 +45,13 @@ class CurveBaseline:
     title: str
     scale: FlowScale
     curves: Curves
+    bounds: tuple[float, float]
     margin: tuple[float, float] | None = None
     chosen: dict[str, Any] = field(default_factory=dict)
 
     def predict_curves(self, inputs: "CellInputs", cells: CellSamples) -> CurvePrediction:
         """Curves of all cells; `cells.outflow` is not looked at."""
-        z = self.curves(inputs, cells)
+        z = np.clip(self.curves(inputs, cells), *self.bounds)
         low, high = (
             (None, None) if self.margin is None else (self.scale.from_z(z + side).astype(np.float32) for side in self.margin)
         )
@@ -120,9 +123,10 @@ class Fit:
 
     def finished(self, name: str, title: str, curves: Curves, **chosen: Any) -> CurveBaseline:
         """The baseline with its interval."""
-        margin = None
+        margin, known = None, self.z[self.train]
+        bounds = (float(known.min()), float(known.max()))
         if len(self.valid):
-            residual = (self.z - curves(self.inputs, self.cells))[self.valid]
+            residual = (self.z - np.clip(curves(self.inputs, self.cells), *bounds))[self.valid]
             low, high = np.quantile(residual, [(1 - COVERAGE) / 2, (1 + COVERAGE) / 2])
             margin = (min(float(low), 0.0), max(float(high), 0.0))
-        return CurveBaseline(name, title, self.scale, curves, margin, chosen)
+        return CurveBaseline(name, title, self.scale, curves, bounds, margin, chosen)

@@ -160,6 +160,15 @@ def test_others_know_a_cell_by_what_is_in_it(name, fitted, inputs, cells):
     assert not np.allclose(moved[3], before[3], rtol=1e-5)
 
 
+def test_no_answer_lies_beyond_what_training_cells_ever_had(fitted, inputs, cells):
+    """Features far outside of training (a thousand times the picture) give trips within the range of the training cells."""
+    far = replace(inputs.modalities["satellite"], features=inputs.modalities["satellite"].features * 1000)
+    observed = cells.outflow[cells.mask("train")]
+    for name, baseline in fitted.items():
+        flow = baseline.predict_curves(replace(inputs, modalities={**inputs.modalities, "satellite": far}), cells).flow
+        assert flow.min() >= observed.min() * (1 - 1e-4) and flow.max() <= observed.max() * (1 + 1e-4), name
+
+
 def test_without_validation_cells_defaults_are_taken_and_no_interval_is_claimed(city, inputs):
     """Folds without validation: every baseline fits and gives no interval."""
     cells = build_cell_samples(city, CellSplit(kind="random_cells", folds=4, fold=1, valid_share=0))
