@@ -8,11 +8,13 @@ from pydantic import ValidationError
 from dashboard import cached, forms, panels, session, wording
 from dashboard.figures import base_map
 from dashboard.figures.parts import PART_TITLES, part_layers, timeline, unseen_places
-from dashboard.views import hidden_places
+from dashboard.views import cell_split_form, hidden_places
+from engine.city.cell_splits import CellSplit
 from engine.city.city import City
 from engine.city.splits import PARTS, Split
 from engine.cli import command_for
 from engine.errors import MobiscopeError
+from engine.models import task_of
 from engine.runs import RunRequest, submit
 
 BROKEN_OFF = {"FAILED": "failed", "LOST": "was interrupted", "CANCELLED": "was cancelled"}
@@ -61,9 +63,7 @@ def draw(slug: str) -> None:
         config = forms.draw(start, f"train.{model.name}.{preset}", visible=3)
         run = _run_settings(preset)
     with left:
-        split = _split(slug, city)
-        if split is not None and not missing:
-            _preview(slug, city, split)
+        split = _chosen_split(slug, city, model.name, bool(missing))
     if config is None or split is None or run is None:
         return
     request = run.model_copy(
@@ -101,6 +101,16 @@ def _run_settings(preset: str) -> RunRequest | None:
 
 
 # ---- split -------------------------------------------------------------------------------------------------------------------
+
+
+def _chosen_split(slug: str, city: City, model: str, lacks: bool) -> Split | CellSplit | None:
+    """The split a model needs, with its preview: of cells for grid models, of visits for all others."""
+    if task_of(model) == "grid_flow":
+        return CellSplit() if lacks else cell_split_form.draw(slug, city)
+    split = _split(slug, city)
+    if split is not None and not lacks:
+        _preview(slug, city, split)
+    return split
 
 
 def _split(slug: str, city: City) -> Split | None:

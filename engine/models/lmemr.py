@@ -241,7 +241,9 @@ class LMEMR(GridModel):
         spatial, text, tokens = [], [], []
         for at, name in enumerate(self.modalities):
             described = cells.described[:, at] & present[:, at]
-            seen, said, fused = self.branches[name](cells.spatial[at], cells.text[at], present[:, at], described)
+            seen, said, fused = self.branches[name](
+                self._blurred(cells.spatial[at]), self._blurred(cells.text[at]), present[:, at], described
+            )
             spatial.append(seen)
             if said is not None:
                 text.append(said)
@@ -272,6 +274,12 @@ class LMEMR(GridModel):
             return present
         kept = present & (torch.rand(present.shape, device=present.device) >= self.config.modality_dropout)
         return torch.where(kept.any(1, keepdim=True), kept, present)
+
+    def _blurred(self, rows: Tensor) -> Tensor:
+        """In training, inputs with noise: a city has few cells, and one must not be known by the last digit of its greenery."""
+        if not self.training or not self.config.input_noise:
+            return rows
+        return rows + self.config.input_noise * torch.randn_like(rows)
 
     # ---- answers --------------------------------------------------------------------------------------------------------
 

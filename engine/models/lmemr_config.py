@@ -121,6 +121,9 @@ class LMEMRConfig(ModelConfig):
         128, ge=8, le=8192, title="Feed-forward width", description="Hidden width in the layers over modalities and hours."
     )
     dropout: float = Field(0.2, ge=0, lt=1, title="Dropout", description="Throughout.")
+    input_noise: float = Field(
+        0.0, ge=0, le=2, title="Input noise", description="Noise on standardised inputs while training, in standard deviations."
+    )
     modality_dropout: float = Field(
         0.15,
         ge=0,

@@ -1,0 +1,41 @@
+"""Train, for a model of cells: the split is of cells, and a run is started with it."""
+
+from engine.city.cell_samples import build_cell_samples
+from engine.city.cell_splits import CellSplit
+from engine.runs import Run, list_runs
+from tests.pages.conftest import assert_healthy, button, words
+from tests.pages.test_train import stop
+
+
+def _choose(at, preset: str = "tiny"):
+    at.session_state["train.model"] = "lmemr"
+    at.session_state["train.lmemr.preset"] = preset
+    return at.run()
+
+
+def test_the_split_of_cells_is_told_in_numbers_and_a_run_started_with_it(open_page, own_copy, city_home, tiny_city) -> None:
+    own_copy(city_home)
+    at = _choose(open_page("train"))
+    assert_healthy(at)
+    cells = build_cell_samples(tiny_city, CellSplit())
+    said = words(at)
+    assert f"{cells.mask('train').sum()} for training, {cells.mask('valid').sum()} for validation" in said
+    assert "mobiscope train lmemr --city aldhaven --preset tiny" in said
+    next(box for box in at.selectbox if box.label == "Split").set_value("random_cells").run()
+    assert_healthy(at)
+    assert "Cells divided cell by cell" in words(at) and "--split kind=random_cells" in words(at)
+    button(at, "Start training").click().run()
+    assert_healthy(at)
+    (run,) = list_runs()
+    try:
+        assert Run.open(run.id).request.split == CellSplit(kind="random_cells")
+    finally:
+        stop(run.id)
+
+
+def test_a_city_without_flows_is_refused_with_what_is_missing(open_page, own_home, tiny_city) -> None:
+    tiny_city.replace(name="Still", outflow=None).save(own_home / "cities" / "still")
+    at = _choose(open_page("train"))
+    assert_healthy(at)
+    assert any("Cells with hourly outflow are missing" in warning.value for warning in at.warning)
+    assert button(at, "Start training").disabled
