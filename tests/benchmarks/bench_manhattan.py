@@ -26,7 +26,7 @@ from engine.evaluation.flow_answers import FlowAnswers, pooled_folds
 from engine.evaluation.flow_metrics import FLOW_METRICS, summarise_flow
 from engine.models.base import CurvePrediction, Data
 from engine.models.baselines.curves import CURVE_BASELINES, fit_curve_baselines
-from tests.real.manhattan import manhattan
+from tests.real.manhattan import FOLDER, manhattan
 
 FOLDS = 5
 VALID_SHARE = 0.125
@@ -140,6 +140,9 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], help="setting of LMEMR, name=value as JSON")
     given = parser.parse_args()
     folder = Path(os.environ.get("MOBISCOPE_REAL_DATA", Path(__file__).parents[3] / "shared" / "data"))
+    if not (folder / FOLDER).is_dir():
+        print(f"no {FOLDER} in {folder}; set MOBISCOPE_REAL_DATA")
+        return
     settings = {}
     for pair in given.set:
         name, _, value = pair.partition("=")
