@@ -170,7 +170,20 @@ class LMEMRConfig(ModelConfig):
         """`recommended` for real cities, `demo` for the built-in city, `tiny` for tests, `paper` at the published size."""
         return {
             "recommended": cls(),
-            "demo": cls(),
+            # Some 300 cells teach it: a wider network knows them by heart.
+            "demo": cls(
+                weight_regression=1.5,
+                width=32,
+                text_components=32,
+                encoder_hidden=64,
+                graph_hidden=32,
+                temporal_layers=1,
+                feed_forward=64,
+                dropout=0.1,
+                epochs=40,
+                learning_rate=4e-3,
+                patience=15,
+            ),
             "tiny": cls(
                 text_encoder="hash-svd",
                 width=16,
