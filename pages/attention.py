@@ -20,8 +20,13 @@ BELOW = ("Matrix", "Layers and heads", "Visits")
 
 def main() -> None:
     empty = ("There is no trained model to look into", "Attention is learned; train a model or open a finished run.")
-    asked = gate("What did it look at?", "attention", empty, ("next_location",))
+    asked = gate("What did it look at?", "attention", empty, ("next_location", "grid_flow"))
     if asked is None:
+        return
+    if cached.run_task(asked.run) == "grid_flow":
+        from dashboard.views import cell_attention
+
+        cell_attention.draw(asked.city, asked.run)
         return
     slug, run_id = asked.city, asked.run
     loaded = cached.loaded_run(run_id)

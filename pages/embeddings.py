@@ -10,8 +10,13 @@ from engine.city.samples import VisitLog
 
 def main() -> None:
     empty = ("There is no trained model to look into", "Embeddings are learned; train a model or open a finished run.")
-    asked = gate("What lies near what?", "embeddings", empty, ("next_location",))
+    asked = gate("What lies near what?", "embeddings", empty, ("next_location", "grid_flow"))
     if asked is None:
+        return
+    if cached.run_task(asked.run) == "grid_flow":
+        from dashboard.views import cell_embedding
+
+        cell_embedding.draw(asked.city, asked.run)
         return
     run_id = asked.run
     loaded = cached.loaded_run(run_id)

@@ -17,8 +17,13 @@ BELOW = ("Cases", "Hide places from training")
 
 def main() -> None:
     empty = ("There is no finished run to judge", "This page reads what a run answered on its test part, beside its baselines.")
-    asked = gate("Who is left behind?", "long_tail", empty, ("next_location",), table="metrics")
+    asked = gate("Who is left behind?", "long_tail", empty, ("next_location", "grid_flow"), table="metrics")
     if asked is None:
+        return
+    if cached.run_task(asked.run) == "grid_flow":
+        from dashboard.views import cell_long_tail
+
+        cell_long_tail.draw(asked.city, asked.run)
         return
     slug, run_id = asked.city, asked.run
     series = slices.series_of(run_id)

@@ -35,7 +35,7 @@ def draw(run_id: str) -> None:
         "with 95 % intervals from drawing cells anew.",
         "Read: n counts cell hours. Wide intervals mean few cells; an hour where both are bad is a hard hour, not a bad model.",
         MEASURES,
-        "Specification §4; Bland definitions in docs/evaluation.md.",
+        "Specification §4; docs/evaluation.md.",
         actions=lambda: export_menu(
             "grid.errors.export", "errors", table, command=f"mobiscope evaluate {run_id} --slice hour", chart=True
         ),
@@ -46,7 +46,7 @@ def draw(run_id: str) -> None:
     left, right = st.columns([50, 50], gap="medium")
     with left:
         hours = _by_hour(table, [model, *([best] if best else [])], metric)
-        figure = hour_errors(hours, _axis(metric), session.theme())
+        figure = hour_errors(hours, axis(metric), session.theme())
         st.plotly_chart(
             figure, key="grid.errors.hour", config=chart_config("errors-by-hour"), alt=f"{FLOW_METRICS[metric].title} by hour"
         )
@@ -59,7 +59,7 @@ def draw(run_id: str) -> None:
             titles = dict(zip(table["predictor"], table["title"], strict=True))
             shown = rows.assign(series=rows["predictor"].map(titles)).sort_values(["group", "predictor"])
             unit = "share" if FLOW_METRICS[metric].unit == "share" else FLOW_METRICS[metric].unit
-            figure = slice_bars(shown, unit, session.theme(), {titles[model]}, _axis(metric), 280)
+            figure = slice_bars(shown, unit, session.theme(), models={titles[model]}, title=axis(metric), height=280)
             st.plotly_chart(
                 figure,
                 key="grid.errors.district",
@@ -89,7 +89,8 @@ def _by_hour(table: pd.DataFrame, predictors: list[str], metric: str):  # type: 
     return found
 
 
-def _axis(metric: str) -> str:
+def axis(metric: str) -> str:
+    """A figure with its unit, for the axis of a chart."""
     unit = {"share": "%", "": ""}.get(FLOW_METRICS[metric].unit, FLOW_METRICS[metric].unit)
     return f"{FLOW_METRICS[metric].title}{', ' + unit if unit else ''}"
 

@@ -1,0 +1,244 @@
+"""Which cells a grid model leaves behind: quiet ones, single hours, districts; every group with its n and interval."""
+
+import shlex
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from dashboard import cached, navigation, panels, session, wording
+from dashboard.cached import cell_data
+from dashboard.cached.cell_data import CellOutlines, Curves
+from dashboard.figures import base_map, cell_map, colours
+from dashboard.figures.frame import chart_config
+from dashboard.figures.slice_bars import slice_bars
+from dashboard.views import cell_choice, cell_errors, city_map, slices
+from dashboard.views.export_menu import export_menu
+from engine.city.splits import PARTS
+from engine.evaluation.flow_metrics import CURVE_METRICS, FLOW_METRICS
+from engine.evaluation.flow_report import FLOW_SLICES, flow_deciles
+
+QUESTION = "Who is left behind?"
+MOST_CASES = 300
+
+
+def draw(slug: str, run_id: str) -> None:
+    """The page for a grid run."""
+    series = slices.series_of(run_id)
+    curves, outlines = cell_data.curves(run_id), cell_data.outlines(slug)
+    panels.head(QUESTION, _answer(series[0], run_id))
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        name = st.selectbox(
+            "Slice", list(FLOW_SLICES), index=list(FLOW_SLICES).index("decile"), format_func=lambda one: FLOW_SLICES[one].title,
+            key="long_tail.cells.slice", width=230,
+        )  # fmt: skip
+        offered = [metric for metric in FLOW_METRICS if not (name in ("hour", "period") and metric in CURVE_METRICS)]
+        metric = st.selectbox(
+            "Figure", offered, index=offered.index("wape"), format_func=lambda one: FLOW_METRICS[one].title,
+            key="long_tail.cells.metric", width=240,
+        )  # fmt: skip
+        labels = {item.label: item for item in series}
+        best = cell_errors.best_baseline(cached.run_table(run_id, "metrics"), cached.run_model(run_id), metric)
+        proposed = [item.label for item in series if item is series[0] or (item.run_id == run_id and item.predictor == best)]
+        wanted = st.multiselect("Compared", list(labels), default=proposed, key="long_tail.cells.series")
+    chosen = [labels[label] for label in wanted]
+    if not chosen:
+        panels.nothing("Nothing is compared", "Choose a run or a baseline above.")
+        return
+    table = slices.measured(chosen, name, metric)
+    left, right = st.columns([50, 50], gap="medium")
+    with right:
+        group = _bars(table, chosen, name, metric)
+    rows = _cells_of(run_id, curves, outlines, name, group)
+    with left:
+        _map(slug, curves, outlines, rows, chosen[0], group)
+    _weather(slug)
+    _cases(curves, outlines, rows, chosen[0], group)
+
+
+def _answer(model: slices.Series, run_id: str) -> str:
+    table = slices.measured([model], "decile", "wape")
+    table = table[table["n"] > 0]
+    if len(table) < 2:
+        return "This run's test part has too few cells to tell quiet ones from busy ones."
+    quiet, busy = table.iloc[0], table.iloc[-1]
+    said = (
+        f"In the quietest test cells ({wording.literal(quiet['group'])} by trips a day, n = {wording.count(quiet['n'])} cell hours) the "
+        f"error is {FLOW_METRICS['wape'].show(quiet['value'])} of all trips, in the busiest ({wording.literal(busy['group'])}, "
+        f"n = {wording.count(busy['n'])}) {FLOW_METRICS['wape'].show(busy['value'])}."
+    )
+    hours = slices.measured([model], "hour", "wape")
+    hours = hours[(hours["n"] > 0) & hours["value"].notna()]
+    if len(hours):
+        worst = hours.loc[hours["value"].idxmax()]
+        said += f" The hardest hour is {wording.literal(worst['group'])} h ({FLOW_METRICS['wape'].show(worst['value'])})."
+    return said
+
+
+def _bars(table: pd.DataFrame, chosen: list[slices.Series], name: str, metric: str) -> str | None:
+    declared, measure = FLOW_SLICES[name], FLOW_METRICS[metric]
+    runs = dict.fromkeys(series.run_id for series in chosen)
+    command = "\n".join(shlex.join(["mobiscope", "evaluate", run, "--slice", name]) for run in runs)
+    panels.panel(
+        f"{measure.title} by {declared.title[0].lower()}{declared.title[1:]}",
+        f"Drawn: {measure.meaning} {declared.meaning} The line through a dot is the 95 % interval from drawing cells anew.",
+        "Read: compare dots inside one group; n counts cell hours, and a cell's 24 hours belong together. Percentages of few trips are "
+        "large by nature: look at MAE beside WAPE.",
+        "Do not conclude that quiet cells are neglected because their R² is low: where all flows are small there is little variance to explain.",
+        cell_errors.MEASURES,
+        actions=lambda: export_menu("long_tail.cells.export", f"{metric}-by-{name}", table, command=command, chart=True),
+    )
+    unit = {"share": "share", "metres": "m"}.get(measure.unit, measure.unit)
+    models = {item.label for item in chosen if item.is_model}
+    remembered = session.get("long_tail.cells.group", None)
+    groups = [str(group) for group in table.loc[table["n"] > 0, "group"].unique()]
+    selected = remembered if remembered in groups else None
+    figure = slice_bars(table, unit, session.theme(), models=models, title=cell_errors.axis(metric), height=380, selected=selected)
+    state = st.plotly_chart(
+        figure,
+        key=f"long_tail.cells.bars.{name}.{metric}",
+        on_select="rerun",
+        selection_mode="points",
+        config=chart_config("slices"),
+        alt=f"{measure.title} by {declared.title}",
+    )
+    points = state["selection"]["points"] if state else []
+    if points:
+        clicked = str(points[0]["customdata"][0])
+        if clicked != selected and clicked in groups:
+            session.put("long_tail.cells.group", clicked)
+            st.rerun()
+    group = st.pills(
+        "Cells of", groups, default=selected, format_func=wording.literal, key=f"long_tail.cells.group.{name}.{selected}"
+    )
+    if group != selected:
+        session.put("long_tail.cells.group", group)
+        st.rerun()
+    return group
+
+
+def _cells_of(run_id: str, curves: Curves, outlines: CellOutlines, name: str, group: str | None) -> np.ndarray:
+    """(cell,) bool: the test cells of a group; all test cells where the groups are hours."""
+    test = curves.part == PARTS.index("test")
+    if group is None or name in ("hour", "period"):
+        return np.asarray(test)
+    if name == "district":
+        return np.asarray(test & (outlines.district == group))
+    if name == "part":
+        return np.asarray(curves.part == PARTS.index(group)) if group in PARTS else test
+    tenth = flow_deciles(cell_data.run_cells(run_id)) + 1
+    return np.asarray(test & (np.array([f"decile {one}" for one in tenth]) == group))
+
+
+def _errors(curves: Curves, series: slices.Series) -> tuple[np.ndarray, np.ndarray]:
+    """(cell,) trips a day the prediction is wrong by, and as a share of the observed ones (NaN without any)."""
+    predicted = cell_data.curves(series.run_id).flow[series.predictor]
+    wrong = np.abs(predicted - curves.observed)
+    known = np.isfinite(wrong)
+    error = np.where(known.any(axis=1), np.where(known, wrong, 0).sum(axis=1), np.nan)
+    total = np.where(known, curves.observed, 0).sum(axis=1)
+    return error, np.divide(error, total, out=np.full(len(error), np.nan), where=total > 0)
+
+
+def _map(slug: str, curves: Curves, outlines: CellOutlines, rows: np.ndarray, series: slices.Series, group: str | None) -> None:
+    theme, city = session.theme(), cached.city(slug)
+    error, share = _errors(curves, series)
+    of = f" of {wording.literal(group)}" if group else ""
+    panels.panel(
+        f"How wrong, cell by cell{of}",
+        f"Drawn: the error of {wording.literal(series.label)} as a share of the cell's own trips; only the cells of the chosen group.",
+        "Read: yellow cells are predicted worst for their size. At 100 % the error is as large as the flow.",
+        "Do not conclude from a single quiet cell: one trip more is a large share of few.",
+        "WAPE of one cell; specification §4.",
+    )
+    tints = []
+    for row in range(len(rows)):
+        if rows[row] and np.isfinite(share[row]):
+            rgb = colours.ramp(np.array([share[row]]), colours.scale("sequential", theme))[0].tolist()
+            tints.append([*rgb, 215])
+        else:
+            tints.append([128, 128, 128, 25])
+    tips = [
+        f"{cell_choice.label(outlines, row)}\nwrong by {wording.significant(float(error[row]))} trips a day"
+        if np.isfinite(error[row])
+        else f"{cell_choice.label(outlines, row)}\nno flow known"
+        for row in range(len(rows))
+    ]
+    base = cached.base(slug, theme, places=False, buildings="none", faint=True)
+    layers = [*base.layers, cell_map.part_layer(outlines.shapes, tints, tips)]
+    legend = [city_map.Entry("ramp", "error, share of the cell's trips: 0 to 100 % and more")]
+    city_map.draw(
+        city,
+        layers,
+        key="long_tail.cells.map",
+        alt="Map of errors per cell",
+        legend=legend,
+        attribution=base.attribution,
+        height=430,
+    )
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption(f"{wording.counted(int(rows.sum()), 'cell')}; grey ones are not of this group.")
+        table = pd.DataFrame(
+            {
+                "cell_id": outlines.ids,
+                "in_group": rows,
+                "error_trips_a_day": error,
+                "error_share": share,
+                "longitude": outlines.longitude,
+                "latitude": outlines.latitude,
+            }
+        )
+        export_menu("long_tail.cells.map.export", "errors-by-cell", table, base_map.deck(layers, city, theme))
+
+
+def _weather(slug: str) -> None:
+    """Why there is no slice of bad weather where flows have no dates."""
+    known = "the city has daily weather, but " if cached.city(slug).has("weather") else ""
+    st.caption(
+        f"There is no slice of bad weather: {known}its flows are averages over days without a date, so no hour can be told to have been wet. "
+        "Bring flows per kind of day (a day type such as `rain`) and train a run on each to compare them."
+    )
+
+
+def _cases(curves: Curves, outlines: CellOutlines, rows: np.ndarray, series: slices.Series, group: str | None) -> None:
+    st.subheader(f"Cells{f' of {wording.literal(group)}' if group else ''}, worst first", anchor=False)
+    error, share = _errors(curves, series)
+    at = np.flatnonzero(rows & np.isfinite(error))
+    if not len(at):
+        panels.nothing("No cell here (n = 0)", "Choose another group.")
+        return
+    order = at[np.argsort(-np.nan_to_num(share[at], nan=-1), kind="stable")][:MOST_CASES]
+    predicted = cell_data.curves(series.run_id).flow[series.predictor]
+    table = pd.DataFrame(
+        {
+            "cell": [cell_choice.label(outlines, int(row)) for row in order],
+            "observed": curves.observed[order].sum(axis=1),
+            "predicted": predicted[order].sum(axis=1),
+            "error": error[order],
+            "share": share[order],
+            "day": [[float(value) for value in curves.observed[row]] for row in order],
+        }
+    )
+    state = st.dataframe(
+        table,
+        hide_index=True,
+        on_select="rerun",
+        selection_mode="single-row",
+        key="long_tail.cells.cases",
+        height=320,
+        column_config={
+            "observed": st.column_config.NumberColumn("trips a day", format="%.4g"),
+            "predicted": st.column_config.NumberColumn("predicted", format="%.4g"),
+            "error": st.column_config.NumberColumn("wrong by", format="%.4g"),
+            "share": st.column_config.NumberColumn("share", format="percent"),
+            "day": st.column_config.LineChartColumn("observed day"),
+        },
+    )
+    picked = [int(row) for row in state.selection.rows if row < len(order)]
+    if picked:
+        name = cell_choice.label(outlines, int(order[picked[0]]))
+        if st.button(f"Look inside {wording.literal(name)}", key="long_tail.cells.open", type="primary"):
+            session.select([str(outlines.ids[order[picked[0]]])], "long tail", kind="cell")
+            navigation.open_page("grid_mobility")
+    else:
+        st.caption("Choose a row to look inside the cell.")
