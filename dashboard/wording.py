@@ -124,9 +124,13 @@ def ago(instant: datetime, now: datetime | None = None) -> str:
     return f"{passed.days} days ago" if 1 < passed.days < 14 else "yesterday" if passed.days == 1 else day(instant)
 
 
+_SHARES = ("acc", "mrr", "ndcg", "f1", "weighted_f1", "recall", "share")
+_SHARES += ("wape", "mape", "log_mape", "oa", "macro_f1", "calibration", "coverage")
+
+
 def is_share(metric: str) -> bool:
     """Whether a metric is a share between 0 and 1, shown as a percentage."""
-    return metric.lower().startswith(("acc", "mrr", "ndcg", "f1", "weighted_f1", "recall", "share"))
+    return metric.lower().startswith(_SHARES)
 
 
 def measured(metric: str, value: float) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -15,6 +16,7 @@ from engine.runs import Run
 from engine.runs.folder import RunFolder
 
 if TYPE_CHECKING:
+    from engine.evaluation.flow_answers import FlowAnswers
     from engine.evaluation.metrics import Metric
     from engine.models.base import Task
 
@@ -85,9 +87,10 @@ def headline(run_id: str) -> str:
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def _metrics() -> "dict[str, Metric]":
+    from engine.evaluation.flow_metrics import FLOW_METRICS
     from engine.evaluation.metrics import METRICS
 
-    return METRICS
+    return METRICS | FLOW_METRICS
 
 
 def metric_title(metric: str) -> str:
@@ -113,10 +116,12 @@ def slice_titles() -> dict[str, tuple[str, str]]:
 
 
 def run_difference(first: str, second: str) -> pd.DataFrame:
-    """Every metric of two runs and their paired difference: metric, a, b, value, low, high, n, users.
+    """Every metric of two runs of one task and their paired difference: metric, a, b, value, low, high, n, users.
+
+    Of grid runs the metrics that rest on trips alone, and `users` counts cells, which their bootstrap draws.
 
     Raises:
-        MobiscopeError: If the runs did not answer the same test steps.
+        MobiscopeError: If the runs did not answer the same test steps, or the same cells.
     """
     paths = [RunFolder(run).tables / "predictions.parquet" for run in (first, second)]
     stamps = tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in paths)
@@ -125,6 +130,8 @@ def run_difference(first: str, second: str) -> pd.DataFrame:
 
 @st.cache_data(max_entries=16, show_spinner="Comparing the two on the same steps")
 def _run_difference(first: str, second: str, home: str, stamps: tuple[int, ...]) -> pd.DataFrame:
+    if run_task(first) == "grid_flow":
+        return _flow_difference(first, second)
     from engine.evaluation.metrics import METRICS, paired_difference, summarise
     from engine.evaluation.ranking import Answers
 
@@ -151,3 +158,59 @@ def _run_difference(first: str, second: str, home: str, stamps: tuple[int, ...])
             }
         )
     return pd.DataFrame(rows)
+
+
+_BINNED = ("oa", "oa_near", "macro_f1", "crps", "calibration")
+"""Metrics of flows that need the probabilities of bins, which the table of predictions does not hold."""
+
+
+def _flow_difference(first: str, second: str) -> pd.DataFrame:
+    from engine.evaluation.flow_metrics import FLOW_METRICS, flow_difference, summarise_flow
+
+    given = [_flow_answers(run_id) for run_id in (first, second)]
+    values = [summarise_flow(answers) for answers in given]
+    rows = []
+    for metric in FLOW_METRICS:
+        if metric in _BINNED:
+            continue
+        found = flow_difference(given[0], given[1], metric)
+        known = {"a": values[0][metric].value, "b": values[1][metric].value}
+        rows.append(
+            {
+                "metric": metric,
+                **known,
+                "value": found.value,
+                "low": found.low,
+                "high": found.high,
+                "n": found.n,
+                "users": found.users,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _flow_answers(run_id: str) -> "FlowAnswers":
+    """What a grid run's model answered for its test cells, on the scale of its training cells."""
+    from engine.city.flow_scale import FlowScale
+    from engine.city.splits import PARTS
+    from engine.evaluation.flow_answers import FlowAnswers
+
+    table = run_table(run_id, "predictions")
+    rows = table[table["predictor"].astype(str) == Run.open(run_id).request.model].sort_values(["cell_id", "hour"], kind="stable")
+    grids = {name: rows[name].to_numpy(np.float64).reshape(-1, 24) for name in ("observed", "predicted", "low", "high")}
+    cells, part = rows["cell_id"].to_numpy(str)[::24], rows["part"].to_numpy(np.int8)[::24]
+    scale = FlowScale.fit(grids["observed"][part == PARTS.index("train")])
+    kept = part == PARTS.index("test")
+    answers = FlowAnswers(
+        run_id,
+        Run.open(run_id).summary.name,
+        cells,
+        part,
+        grids["observed"],
+        grids["predicted"],
+        grids["low"],
+        grids["high"],
+        None,
+        scale,
+    )
+    return answers[kept]

@@ -331,7 +331,8 @@ def _delete(run_id: str) -> None:
 def comparison(first: RunSummary, second: RunSummary) -> None:
     """Metric differences with paired intervals, and in what the two runs differ."""
     tasks = [cached.run_task(run.id) for run in (first, second)]
-    alike = tasks == ["next_location", "next_location"]
+    alike = tasks[0] == tasks[1]
+    is_grid = tasks[0] == "grid_flow"
     difference = cached.run_difference(first.id, second.id) if alike else pd.DataFrame()
     columns = {"a": first.name, "b": f"{second.name} ", "value": "difference"}
     panels.panel(
@@ -345,18 +346,15 @@ def comparison(first: RunSummary, second: RunSummary) -> None:
         else None,
     )
     if not alike:
-        what = " and ".join(dict.fromkeys(PREDICTS[task] for task in tasks))
-        panels.nothing(
-            "No metric of both" if tasks[0] != tasks[1] else "No paired difference of such runs yet",
-            f"These runs predict {what}. Their settings and data cards are compared below.",
-        )
+        what = " and ".join(PREDICTS[task] for task in tasks)
+        panels.nothing("No metric of both", f"These runs predict {what}. Their settings and data cards are compared below.")
         _setup(first, second)
         return
     told = difference[(difference["low"] > 0) | (difference["high"] < 0)]
     st.markdown(
         f"The two differ clearly in {wording.count(len(told))} of {wording.counted(len(difference), 'metric')} "
-        f"(n = {wording.count(difference['n'].max())} test steps of "
-        f"{wording.counted(difference['users'].max(), 'person', 'people')})."
+        f"(n = {wording.count(difference['n'].max())} test {'hours' if is_grid else 'steps'} of "
+        f"{wording.counted(difference['users'].max(), *(('cell',) if is_grid else ('person', 'people')))})."
     )
     shown = pd.DataFrame(
         {
@@ -375,7 +373,8 @@ def comparison(first: RunSummary, second: RunSummary) -> None:
     )
     st.dataframe(shown, hide_index=True, key="runs.difference")
     _setup(first, second)
-    versus(first, second)
+    if not is_grid:
+        versus(first, second)
 
 
 def _setup(first: RunSummary, second: RunSummary) -> None:

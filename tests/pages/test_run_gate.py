@@ -1,7 +1,12 @@
 """A run of another task breaks no page: each says what the run predicts, and leads on."""
 
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
 import pytest
 
+from dashboard.cached import score_data
 from engine.models.calliper import CaLLiPer
 from engine.runs import list_runs
 from tests.pages.conftest import assert_healthy, words
@@ -33,9 +38,41 @@ def test_the_list_of_runs_holds_runs_of_every_task(grid_run, open_page) -> None:
     assert len(at.dataframe[0].value) == 2
 
 
-def test_two_runs_of_another_task_are_compared_by_their_settings(grid_run, open_page) -> None:
-    at = open_page("runs", city="aldhaven", run=grid_run)
+def test_two_runs_of_different_tasks_are_compared_by_their_settings(trained_home, monkeypatch, open_page) -> None:
+    monkeypatch.setenv("MOBISCOPE_HOME", str(trained_home))
+    first, second = (run.id for run in list_runs())
+    monkeypatch.setattr("dashboard.cached.run_task", lambda run_id: "grid_flow" if run_id == first else "next_location")
+    at = open_page("runs", city="aldhaven", run=second)
     at.session_state["runs.table"] = {"selection": {"rows": [0, 1], "columns": [], "cells": []}}
     at.run()
     assert_healthy(at)
-    assert "Settings that differ" in words(at)
+    assert "No metric of both" in words(at) and "Settings that differ" in words(at)
+
+
+def test_grid_runs_differ_by_what_their_curves_differ(monkeypatch) -> None:
+    """Of two runs on the same test cells, one off by one trip everywhere and one by three: the MAE differs by exactly two."""
+    observed = np.random.default_rng(0).uniform(5, 50, (12, 24))
+    part = np.repeat([0, 2], 6).astype(np.int8)
+
+    def table(off: float) -> pd.DataFrame:
+        return pd.DataFrame(
+            {
+                "predictor": "grid",
+                "cell_id": np.repeat([f"c{cell:02d}" for cell in range(12)], 24),
+                "hour": np.tile(np.arange(24), 12),
+                "observed": observed.ravel(),
+                "predicted": observed.ravel() + off,
+                "low": observed.ravel() - 1,
+                "high": observed.ravel() + 1,
+                "part": np.repeat(part, 24),
+            }
+        ).sample(frac=1, random_state=0)
+
+    tables = {"one": table(1.0), "three": table(3.0)}
+    monkeypatch.setattr(score_data, "run_table", lambda run_id, name: tables[run_id])
+    opened = SimpleNamespace(request=SimpleNamespace(model="grid"), summary=SimpleNamespace(name="a run"))
+    monkeypatch.setattr(score_data, "Run", SimpleNamespace(open=lambda run_id: opened))
+    found = score_data._flow_difference("one", "three").set_index("metric")
+    assert found.loc["mae", ["a", "b", "value", "low", "high"]].tolist() == pytest.approx([1, 3, -2, -2, -2])
+    assert found.loc["mae", "users"] == 6 and found.loc["mae", "n"] == 144
+    assert found.loc["coverage", "value"] == 0
