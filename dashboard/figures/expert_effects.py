@@ -10,7 +10,7 @@ from plotly.subplots import make_subplots
 from dashboard.figures import colours
 from dashboard.figures.colours import Theme
 from dashboard.figures.frame import dress, label
-from dashboard.figures.routing_bars import Palette
+from dashboard.figures.routing_bars import Palette, small_titles
 
 
 def effect_bars(effects: pd.DataFrame, palette: Palette, theme: Theme) -> go.Figure:
@@ -59,7 +59,7 @@ def effect_bars(effects: pd.DataFrame, palette: Palette, theme: Theme) -> go.Fig
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_xaxes(title_text="metres", rangemode="tozero", nticks=5, row=1, col=1)
     figure.update_xaxes(title_text="nats of log-probability", nticks=5, row=1, col=2)
-    return figure
+    return small_titles(figure)
 
 
 def likeness_matrix(cosine: np.ndarray, names: Sequence[str], theme: Theme) -> go.Figure:
@@ -87,13 +87,18 @@ def likeness_matrix(cosine: np.ndarray, names: Sequence[str], theme: Theme) -> g
             zmax=1,
             xgap=1,
             ygap=1,
-            colorbar={"title": {"text": "cosine", "side": "right"}, "thickness": 8, "outlinewidth": 0, "nticks": 5},
+            colorbar={
+                "title": {"text": "cosine", "side": "right", "font": {"size": 12}},
+                "thickness": 8,
+                "outlinewidth": 0,
+                "nticks": 5,
+            },
         )
     )
     dress(figure, theme, 120 + 22 * len(words))
     figure.update_xaxes(showgrid=False, tickangle=-40, tickfont={"size": 10})
     figure.update_yaxes(autorange="reversed", showgrid=False)
-    return figure
+    return small_titles(figure)
 
 
 def visit_effects(labels: Sequence[str], effect: np.ndarray, theme: Theme) -> go.Figure:
@@ -122,4 +127,4 @@ def visit_effects(labels: Sequence[str], effect: np.ndarray, theme: Theme) -> go
     figure.update_layout(showlegend=False, bargap=0.25)
     figure.update_xaxes(title_text="nats of log-probability for the answer", zeroline=True, nticks=6)
     figure.update_yaxes(showgrid=False)
-    return figure
+    return small_titles(figure)

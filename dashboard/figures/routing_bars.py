@@ -45,6 +45,13 @@ class Palette:
         }
 
 
+def small_titles(figure: go.Figure) -> go.Figure:
+    """Titles of axes no larger than their numbers; returns the figure."""
+    figure.for_each_xaxis(lambda axis: axis.update(title_font_size=12))
+    figure.for_each_yaxis(lambda axis: axis.update(title_font_size=12))
+    return figure
+
+
 def step_weights(
     weights: np.ndarray, entropy: np.ndarray, words: Sequence[str], palette: Palette, theme: Theme, height: int = 330
 ) -> go.Figure:
@@ -90,8 +97,7 @@ def step_weights(
     dress(figure, theme, height)
     figure.update_layout(legend={"font": {"size": 11}, "traceorder": "normal", "entrywidth": 0})
     figure.update_yaxes(title_text="weight, %", rangemode="tozero", nticks=5, row=1, col=1)
-    figure.for_each_xaxis(lambda axis: axis.update(title_font_size=12))
-    figure.for_each_yaxis(lambda axis: axis.update(title_font_size=12))
+    small_titles(figure)
     top = float(np.log(max(len(palette.names), 2)))
     figure.update_yaxes(title_text="entropy", range=[0, top * 1.05], nticks=3, row=2, col=1)
     figure.update_xaxes(
@@ -166,4 +172,4 @@ def load_over_training(curves: pd.DataFrame, experts: int, theme: Theme) -> go.F
     figure.update_yaxes(title_text="largest load, %", range=[0, 102], row=1, col=1)
     figure.update_yaxes(title_text="dead experts", range=[0, experts], row=1, col=2)
     figure.update_xaxes(title_text="epoch", showgrid=False, dtick=max(1, len(curves) // 8))
-    return figure
+    return small_titles(figure)

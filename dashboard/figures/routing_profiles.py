@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 from dashboard.figures import colours
 from dashboard.figures.colours import Theme
 from dashboard.figures.frame import dress, label
-from dashboard.figures.routing_bars import Palette
+from dashboard.figures.routing_bars import Palette, small_titles
 from dashboard.figures.week import DAYS
 
 
@@ -50,7 +50,7 @@ def hours_of_experts(profile: np.ndarray, visits: np.ndarray, palette: Palette, 
     figure.update_xaxes(tickvals=[0, 6, 12, 18, 23], ticktext=["0 h", "6 h", "12 h", "18 h", "23 h"], showgrid=False)
     figure.update_yaxes(range=[0, 100.5], nticks=5)
     figure.update_yaxes(title_text="mean weight, %", row=1, col=1)
-    return figure
+    return small_titles(figure)
 
 
 def week_of_expert(weights: np.ndarray, visits: np.ndarray, theme: Theme, most: float, height: int = 230) -> go.Figure:
@@ -83,13 +83,18 @@ def week_of_expert(weights: np.ndarray, visits: np.ndarray, theme: Theme, most: 
             zmax=max(most * 100, 1e-6),
             xgap=1,
             ygap=1,
-            colorbar={"title": {"text": "weight, %", "side": "right"}, "thickness": 8, "outlinewidth": 0, "nticks": 4},
+            colorbar={
+                "title": {"text": "weight, %", "side": "right", "font": {"size": 12}},
+                "thickness": 8,
+                "outlinewidth": 0,
+                "nticks": 4,
+            },
         )
     )
     dress(figure, theme, height)
     figure.update_xaxes(tickvals=[0, 6, 12, 18, 23], ticktext=["0 h", "6 h", "12 h", "18 h", "23 h"], showgrid=False)
     figure.update_yaxes(autorange="reversed", showgrid=False)
-    return figure
+    return small_titles(figure)
 
 
 def mean_weights(first: np.ndarray, second: np.ndarray, everyone: np.ndarray, palette: Palette, theme: Theme) -> go.Figure:
@@ -157,10 +162,15 @@ def label_matrix(share: np.ndarray, experts: Sequence[str], groups: Sequence[str
             zmax=100,
             xgap=1,
             ygap=1,
-            colorbar={"title": {"text": "of the group, %", "side": "right"}, "thickness": 8, "outlinewidth": 0, "nticks": 5},
+            colorbar={
+                "title": {"text": "of the group, %", "side": "right", "font": {"size": 12}},
+                "thickness": 8,
+                "outlinewidth": 0,
+                "nticks": 5,
+            },
         )
     )
     dress(figure, theme, 110 + 22 * len(experts))
     figure.update_xaxes(showgrid=False, tickangle=-40 if len(groups) > 6 else 0, tickfont={"size": 10})
     figure.update_yaxes(autorange="reversed", showgrid=False)
-    return figure
+    return small_titles(figure)

@@ -14,6 +14,8 @@ from engine.models.base import ExpertSet
 
 SHOWN = 5
 EXAMPLES = 6
+LEAST_GROUP = 8
+"""People or places a known group needs before an expert is said to go along with it."""
 
 
 def draw_cards(
@@ -66,14 +68,14 @@ def draw_cards(
     if checks:
         st.markdown(f"Measured: {wording.literal(known['words'][expert])}" + _lift(known["lift"][expert]))
     categories = np.array([*places.category_names, ""], object)[places.category[visits["location"].to_numpy(np.int64)]]
-    columns = st.columns(4, gap="medium")
+    columns = [*st.columns(2, gap="medium"), *st.columns(2, gap="medium")]
     tables = {
-        "Categories": categories,
-        "Hours": np.array([f"{hour:02d} h" for hour in visits["hour"]], object),
-        "People": samples.log.users[visits["user"].to_numpy(np.int64)],
-        "Places": places.ids[visits["location"].to_numpy(np.int64)],
+        "Categories": ("category", categories),
+        "Hours": ("hour", np.array([f"{hour:02d} h" for hour in visits["hour"]], object)),
+        "People": ("person", samples.log.users[visits["user"].to_numpy(np.int64)]),
+        "Places": ("place", places.ids[visits["location"].to_numpy(np.int64)]),
     }
-    for column, (title, labels) in zip(columns, tables.items(), strict=True):
+    for column, (title, (one, labels)) in zip(columns, tables.items(), strict=True):
         table = routing.answers_for(weights, expert, labels.astype(str)).head(SHOWN)
         if title == "Places" and len(table):
             table = table.assign(label=[str(places.names[places.index[label]]) for label in table["label"]])
@@ -87,7 +89,7 @@ def draw_cards(
                     hide_index=True,
                     key=f"experts.card.{title}",
                     column_config={
-                        "label": st.column_config.TextColumn(title[:-1].lower() if title != "People" else "person"),
+                        "label": st.column_config.TextColumn(one, width="medium"),
                         "weight": st.column_config.NumberColumn("weight", format="percent"),
                         "lift": st.column_config.NumberColumn("lift", format="%.1f"),
                     },
@@ -96,23 +98,29 @@ def draw_cards(
 
 
 def best_groups(experts: ExpertSet, checks: list[LabelCheck]) -> pd.DataFrame:
-    """For every expert the known group it leads most beyond its usual share, over all that is known; words, lift."""
+    """For every expert the known group it leads most beyond its usual share: words and lift.
+
+    Experts for people are compared with what is known of people, experts for places with what is known of places, where there is
+    such a thing; the attribute that agrees most with the whole set is the one asked.
+    """
+    subject = "location" if experts.places else "user"
+    fitting = [check for check in checks if check.attribute.subject == subject] or checks
+    check = max(fitting, key=lambda found: (found.agreement.is_verified, found.agreement.information), default=None)
+    if check is None:
+        return pd.DataFrame({"words": ["nothing known to compare with"] * len(experts.names), "lift": np.nan})
     words, lifts = [], []
+    verdict = "" if check.agreement.is_verified else ", unverified"
+    usual = (check.share * check.size).sum(axis=1) / max(check.size.sum(), 1)
     for expert in range(len(experts.names)):
-        best, said = 0.0, "leads nobody and no place"
-        for check in checks:
-            usual = float((check.share[expert] * check.size).sum() / max(check.size.sum(), 1))
-            enough = check.size >= SHOWN
-            if usual <= 0 or not enough.any():
-                continue
-            lift = np.where(enough, check.share[expert] / usual, 0.0)
-            top = int(lift.argmax())
-            if lift[top] > best:
-                verdict = "" if check.agreement.is_verified else ", unverified"
-                best = float(lift[top])
-                said = f"{check.attribute.title} {check.groups[top]} ({check.share[expert, top]:.0%} of n = {check.size[top]}{verdict})"
-        words.append(said if checks else "nothing known to compare with")
-        lifts.append(best if best > 0 else np.nan)
+        lift = np.where(check.size >= LEAST_GROUP, check.share[expert] / max(usual[expert], 1e-12), 0.0)
+        top = int(lift.argmax())
+        if usual[expert] <= 0 or lift[top] <= 0:
+            words.append("leads nobody" if subject == "user" else "leads no place")
+            lifts.append(np.nan)
+            continue
+        group = f"{check.attribute.title} {check.groups[top]}"
+        words.append(f"{group} (leads for {check.share[expert, top]:.0%} of n = {check.size[top]}{verdict})")
+        lifts.append(float(lift[top]))
     return pd.DataFrame({"words": words, "lift": lifts})
 
 

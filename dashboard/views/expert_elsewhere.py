@@ -8,7 +8,7 @@ from dashboard import cached, panels, questions, session, wording
 from dashboard.figures import base_map
 from dashboard.figures.bars import metric_bars
 from dashboard.figures.expert_map import error_layers
-from dashboard.figures.frame import CONFIG
+from dashboard.figures.frame import chart_config
 from dashboard.views import city_map
 from dashboard.views.city_map import Entry
 from dashboard.views.export_menu import export_menu
@@ -88,7 +88,7 @@ def _result(other: str, run_id: str, found: "ZeroShot") -> None:
         st.plotly_chart(
             metric_bars(shown, str(metric), theme, highlight=[model]),
             theme=None,
-            config=CONFIG,
+            config=chart_config("experts-zero"),
             key="experts.zero",
             alt="The transferred model beside baselines",
         )

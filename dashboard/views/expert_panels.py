@@ -6,7 +6,7 @@ import streamlit as st
 
 from dashboard import cached, panels, session, wording
 from dashboard.figures.expert_effects import effect_bars, likeness_matrix, visit_effects
-from dashboard.figures.frame import CONFIG
+from dashboard.figures.frame import chart_config
 from dashboard.figures.routing_bars import Palette, load_bars, load_over_training, step_weights
 from dashboard.figures.routing_profiles import hours_of_experts, label_matrix, mean_weights, week_of_expert
 from dashboard.views.export_menu import export_menu
@@ -40,7 +40,7 @@ def draw_steps(once: "cached.AskedOnce", key: str, experts: ExpertSet, palette: 
     st.plotly_chart(
         step_weights(weights, entropy, words, palette, session.theme()),
         theme=None,
-        config=CONFIG,
+        config=chart_config("experts-steps"),
         key="experts.steps",
         alt="Weights of the experts per visit",
     )
@@ -70,7 +70,11 @@ def draw_load(run_id: str, asked: "cached.Asked", key: str, experts: ExpertSet, 
             "NextLocMoE specification §12, §14.",
         )
         st.plotly_chart(
-            load_bars(used, raw, palette, session.theme()), theme=None, config=CONFIG, key="experts.load", alt="Load of the experts"
+            load_bars(used, raw, palette, session.theme()),
+            theme=None,
+            config=chart_config("experts-load"),
+            key="experts.load",
+            alt="Load of the experts",
         )
     with right:
         panels.panel(
@@ -100,7 +104,7 @@ def draw_load(run_id: str, asked: "cached.Asked", key: str, experts: ExpertSet, 
             st.plotly_chart(
                 load_over_training(curves, len(experts.names), session.theme()),
                 theme=None,
-                config=CONFIG,
+                config=chart_config("experts-training"),
                 key="experts.training",
                 alt="Largest load and dead experts per epoch",
             )
@@ -127,7 +131,7 @@ def draw_rhythm(asked: "cached.Asked", key: str, experts: ExpertSet, palette: Pa
     st.plotly_chart(
         hours_of_experts(profile, count, palette, session.theme()),
         theme=None,
-        config=CONFIG,
+        config=chart_config("experts-hours"),
         key="experts.hours",
         alt="Experts by hour",
     )
@@ -152,7 +156,7 @@ def draw_rhythm(asked: "cached.Asked", key: str, experts: ExpertSet, palette: Pa
     st.plotly_chart(
         week_of_expert(profile[..., chosen], count, session.theme(), most),
         theme=None,
-        config=CONFIG,
+        config=chart_config("experts-week-chart"),
         key="experts.week.chart",
         alt="One expert by weekday and hour",
     )
@@ -181,7 +185,13 @@ def draw_person(asked: "cached.Asked", key: str, experts: ExpertSet, palette: Pa
             figure = mean_weights(
                 weights[:half].mean(axis=0), weights[half:].mean(axis=0), routed.latest_raw.mean(axis=0), palette, session.theme()
             )
-            st.plotly_chart(figure, theme=None, config=CONFIG, key="experts.person.chart", alt="A person's mean weights")
+            st.plotly_chart(
+                figure,
+                theme=None,
+                config=chart_config("experts-person-chart"),
+                key="experts.person.chart",
+                alt="A person's mean weights",
+            )
         else:
             panels.nothing("Too few questions", "The person has fewer than two questions among those that were watched.")
     with right:
@@ -226,7 +236,7 @@ def draw_differences(run_id: str, key: str, experts: ExpertSet, palette: Palette
         st.plotly_chart(
             effect_bars(effects, palette, session.theme()),
             theme=None,
-            config=CONFIG,
+            config=chart_config("experts-effects"),
             key="experts.effects",
             alt="Effects of experts",
         )
@@ -248,7 +258,7 @@ def draw_differences(run_id: str, key: str, experts: ExpertSet, palette: Palette
         st.plotly_chart(
             likeness_matrix(cosine, experts.names, session.theme()),
             theme=None,
-            config=CONFIG,
+            config=chart_config("experts-likeness"),
             key="experts.likeness",
             alt="Likeness of experts",
         )
@@ -292,7 +302,7 @@ def draw_labels(checks: list[LabelCheck], experts: ExpertSet) -> None:
     st.plotly_chart(
         label_matrix(check.share[:, kept], experts.names, check.groups[kept], check.size[kept], session.theme()),
         theme=None,
-        config=CONFIG,
+        config=chart_config("experts-labels"),
         key="experts.labels",
         alt="Experts by known group",
     )
@@ -341,7 +351,7 @@ def draw_visits(run_id: str, index: int, history: pd.DataFrame, samples: Samples
     st.plotly_chart(
         visit_effects(labels[-latest:], effect[-latest:], session.theme()),
         theme=None,
-        config=CONFIG,
+        config=chart_config("experts-visits"),
         key="experts.visits",
         alt="Effect of every visit",
     )

@@ -37,7 +37,7 @@ def experts(
             f"Doubt per visit {one['entropy_per_visit']:.2f}, over all {one['entropy_overall']:.2f}, at most {one['entropy_even']:.2f} nats."
         )
         for check in one["agreement"]:
-            above = f"{check['z']:+.1f} sd from chance" if math.isfinite(check["z"]) else "chance does not vary"
+            above = f"{check['z']:+.1f} sd from chance" if check["z"] is not None else "chance does not vary"
             out.print(
                 escape(
                     f"Agreement with {check['attribute']}: NMI {check['information']:.3f} (chance {check['chance']:.3f}, {above}), "
@@ -77,7 +77,12 @@ def _experts(loaded: Any, questions: int) -> list[dict[str, Any]]:
                     for name, a, b, c, d in zip(routed.experts.names, load, asked, leads, routing.dead(load), strict=True)
                 ],
                 "agreement": [
-                    {"attribute": check.attribute.title, **vars(check.agreement), "z": check.agreement.z} for check in checks
+                    {
+                        "attribute": check.attribute.title,
+                        **vars(check.agreement),
+                        "z": check.agreement.z if math.isfinite(check.agreement.z) else None,
+                    }
+                    for check in checks
                 ],
             }
         )

@@ -1,0 +1,176 @@
+"""The experts page over the tiny synthetic city and a model trained on it by the smallest settings."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.runs import Run, list_runs
+from engine.scenarios.edits import OverrideProbe, ShiftLast, TurnKnob
+from tests.pages.conftest import assert_healthy, button, words
+
+VIEWS = ("Cards", "Load", "Rhythm", "This person", "Differences", "Labels", "Visits", "Another city")
+SETS = "experts.set.2"
+
+
+@pytest.fixture(scope="module")
+def expert_home(trained_home, tmp_path_factory) -> Iterator[Path]:
+    """The trained home with one more run, of a model with experts; read-only."""
+    from engine.runs import RunRequest, submit
+
+    home = tmp_path_factory.mktemp("expert-home")
+    shutil.copytree(trained_home, home, dirs_exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOBISCOPE_HOME", str(home))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        request = RunRequest(
+            model="nextlocmoe",
+            city="aldhaven",
+            preset="tiny",
+            config={"epochs": 1, "stride": 20, "head": "mdn"},
+            name="with experts",
+        )
+        run = submit(request)
+        until = time.monotonic() + 240
+        while not Run.open(run).status().has_ended and time.monotonic() < until:
+            time.sleep(0.3)
+        assert Run.open(run).status().state == "DONE", Run.open(run).log_tail(20)
+    yield home
+
+
+@pytest.fixture
+def page(expert_home, monkeypatch, open_page):
+    """Opens a page on the run with experts."""
+    monkeypatch.setenv("MOBISCOPE_HOME", str(expert_home))
+    run_id = next(run.id for run in list_runs() if run.name == "with experts")
+    return lambda name="experts", **query: open_page(name, **({"city": "aldhaven", "run": run_id} | query))
+
+
+def decks(at) -> list[dict]:
+    return [json.loads(element.proto.json) for element in at.get("deck_gl_json_chart")]
+
+
+def layer(at, name: str) -> dict | None:
+    return next((layer for deck in decks(at) for layer in deck["layers"] if layer["id"] == name), None)
+
+
+def test_without_a_run_the_next_step_is_offered(city_home, monkeypatch, open_page) -> None:
+    monkeypatch.setenv("MOBISCOPE_HOME", str(city_home))
+    at = open_page("experts", city="aldhaven")
+    assert_healthy(at)
+    assert button(at, "Train a model")
+
+
+def test_a_model_without_experts_says_so_and_leads_to_one_that_has_some(page) -> None:
+    other = next(run.id for run in list_runs() if run.name == "first")
+    at = page(run=other)
+    assert_healthy(at)
+    assert "has no experts" in words(at)
+    use = next(item for item in at.button if item.label.startswith("Use the run with experts"))
+    use.click().run()
+    assert_healthy(at)
+    assert "the model asked" in at.markdown[0].value
+
+
+def test_the_answer_names_experts_doubt_and_the_dead_and_the_map_is_within_its_budget(page) -> None:
+    at = page()
+    assert_healthy(at)
+    said = at.markdown[0].value
+    assert at.title[0].value == "Who was asked?"
+    assert "of 5 functions of places" in said and "of 11 roles of people" in said and "nats of doubt" in said
+    assert all(len(element.proto.json) < 2_000_000 for element in at.get("deck_gl_json_chart"))
+    everything = len(layer(at, "dominant")["data"])
+    at.session_state["experts.hour"] = 4
+    at.run()
+    assert_healthy(at)
+    night = layer(at, "dominant")
+    assert night is None or len(night["data"]) < everything, "the slider chooses the hours"
+
+
+def test_every_view_below_is_drawn_for_both_sets(page) -> None:
+    at = page()
+    for view in VIEWS:
+        for chosen in ("functions", "roles_2"):
+            at.session_state[SETS] = chosen
+            at.session_state["experts.below"] = view
+            at.run()
+            assert_healthy(at)
+        if view == "Labels":
+            assert "Agreement with the **true role**: normalised mutual information" in words(at)
+        if view == "Cards":
+            frame = at.dataframe[0].value
+            assert len(frame) == 11 and frame["load"].sum() == pytest.approx(1, abs=1e-5)
+        if view == "Another city":
+            assert "There is no other city with visits" in words(at)
+
+
+def test_one_question_shows_its_point_its_guesses_and_the_snap(page) -> None:
+    at = page()
+    at.session_state["experts.shown"] = "This question"
+    at.run()
+    assert_healthy(at)
+    assert len(layer(at, "guess-components")["data"]) == 8 and layer(at, "snap") and layer(at, "predicted-point")
+    assert "from the point to the nearest place" in words(at)
+
+
+def test_a_slice_without_a_case_says_so(page) -> None:
+    at = page(slice="hour=no such hour")
+    assert_healthy(at)
+    assert "No case in this slice" in words(at)
+
+
+def test_an_expert_is_forced_by_name_and_a_knob_turned_on_the_what_if_page(page) -> None:
+    at = page("what_if")
+    at.session_state["what_if.kind"] = "Mechanism"
+    at.run()
+    assert_healthy(at)
+    by = {item.label: item for item in at.selectbox}
+    by["Probe"].set_value("functions.routing").run()
+    next(item for item in at.selectbox if item.label == "Action").set_value("force").run()
+    expert = next(item for item in at.selectbox if item.label == "Which expert")
+    assert expert.options == ["leisure", "commerce", "learning", "civic", "living"]
+    expert.set_value(3).run()
+    button(at, "Override").click().run()
+    assert_healthy(at)
+    next(item for item in at.selectbox if item.label == "Value").set_value("dense").run()
+    button(at, "Turn it").click().run()
+    assert_healthy(at)
+    edits = at.session_state["mobiscope.what_if.stack"][1].done
+    assert edits == (OverrideProbe(probe="functions.routing", action="force", index=3), TurnKnob(knob="mode", value="dense"))
+    assert "With 2 edits" in at.markdown[0].value
+
+
+def test_the_last_visit_is_moved_on_the_what_if_page(page) -> None:
+    at = page("what_if")
+    at.session_state["what_if.kind"] = "History"
+    at.session_state["what_if.east"] = 500
+    at.run()
+    button(at, "Move it there").click().run()
+    assert_healthy(at)
+    assert at.session_state["mobiscope.what_if.stack"][1].done == (ShiftLast(east_m=500.0),)
+    assert "With 1 edit" in at.markdown[0].value
+
+
+def test_the_same_numbers_come_from_the_command_line(expert_home, monkeypatch, capsys) -> None:
+    from engine.cli import main
+
+    monkeypatch.setenv("MOBISCOPE_HOME", str(expert_home))
+    run_id = next(run.id for run in list_runs() if run.name == "with experts")
+    with pytest.raises(SystemExit) as ended:
+        main(["experts", run_id, "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert ended.value.code == 0 and [one["set"] for one in found["sets"]] == ["functions", "roles_2"]
+    assert sum(row["load"] for row in found["sets"][1]["experts"]) == pytest.approx(1, abs=1e-5)
+    assert {check["attribute"] for check in found["sets"][0]["agreement"]} >= {"true role", "category"}
+    with pytest.raises(SystemExit) as ended:
+        main(["elsewhere", run_id, "--city", "aldhaven", "--questions", "20", "--json"])
+    there = json.loads(capsys.readouterr().out)
+    assert ended.value.code == 0 and there["n"] == 20
+    assert {row["predictor"] for row in there["metrics"]} >= {"nextlocmoe", "user_markov"}
+    other = next(run.id for run in list_runs() if run.name == "first")
+    with pytest.raises(SystemExit) as ended:
+        main(["elsewhere", other, "--city", "aldhaven"])
+    assert ended.value.code == 1 and "cannot be used on another one" in capsys.readouterr().err
