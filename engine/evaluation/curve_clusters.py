@@ -71,7 +71,7 @@ def typical_words(captions: Mapping[str, Sequence[str]], clusters: np.ndarray, m
         (cluster, word, z, share, share_elsewhere): most typical first; shares of the cells whose descriptions hold the word. Empty
         where nothing is described.
     """
-    joined = [" ".join(texts) for texts in zip(*captions.values(), strict=True)] if captions else []
+    joined = [" ".join(texts) for texts in zip(*captions.values(), strict=True)] if captions else [""] * len(clusters)
     inside = np.asarray(clusters) >= 0
     everything = words_of([text for text, flag in zip(joined, inside, strict=True) if flag]) if joined else Counter()
     rows: list[tuple[int, str, float, float, float]] = []

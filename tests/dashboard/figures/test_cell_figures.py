@@ -1,0 +1,102 @@
+"""Cells on the map and their days as curves: unknown stays unknown, scales are shared, hatching stays inside."""
+
+import base64
+import json
+
+import numpy as np
+import pytest
+import shapely
+
+from dashboard.figures import cell_map
+from dashboard.figures.cell_inside import before_and_after, hour_matrix, modality_bars
+from dashboard.figures.curve_day import cluster_curves, day_curves, hour_errors
+from dashboard.figures.deck import BUDGET_BYTES
+
+SQUARES = np.array([shapely.box(x / 100, 0, (x + 1) / 100, 0.01) for x in range(3)], object)
+
+
+def decoded(fill: cell_map.HourlyFill) -> np.ndarray:
+    """What the map in the browser makes of the codes: (cell, 24) trips, NaN where nothing is known."""
+    codes, least, most = cell_map.encoded(fill)
+    numbers = np.frombuffer(base64.b64decode(codes), "<u2").reshape(-1, 24).astype(float)
+    shown = least + (most - least) * numbers / (cell_map.NO_VALUE - 1)
+    return np.where(numbers == cell_map.NO_VALUE, np.nan, np.expm1(shown) if fill.is_log else shown)
+
+
+def test_values_survive_the_way_to_the_browser_and_the_unknown_stays_unknown():
+    """16-bit codes keep trips to a thousandth; an unknown hour is no zero."""
+    values = np.random.default_rng(0).lognormal(3, 2, (5, 24))
+    values[1, 4], values[2] = np.nan, np.nan
+    back = decoded(cell_map.flow_fill(values))
+    np.testing.assert_array_equal(np.isnan(back), np.isnan(values))
+    np.testing.assert_allclose(back[np.isfinite(back)], values[np.isfinite(values)], rtol=1e-3)
+
+
+def test_observed_and_predicted_share_their_limits_and_differences_are_even_on_both_sides():
+    low, high = np.full((2, 24), 1.0), np.full((2, 24), 900.0)
+    first, second = cell_map.flow_fill(low, high), cell_map.flow_fill(high, low)
+    assert (first.low, first.high) == (second.low, second.high) == (np.log1p(1.0), np.log1p(900.0))
+    difference = cell_map.difference_fill(np.array([[-30.0] * 24, [10.0] * 24]))
+    assert difference.low == -difference.high == -30.0
+    assert difference.ticks() == ["−30", "0", "+30"]
+
+
+@pytest.mark.parametrize("values", [np.zeros((3, 24)), np.full((3, 24), np.nan)], ids=["all zero", "all unknown"])
+def test_a_city_without_flows_is_drawn_without_an_accident(values):
+    for fill in (cell_map.flow_fill(values), cell_map.difference_fill(values)):
+        np.testing.assert_array_equal(decoded(fill), values)
+        assert fill.high > fill.low and len(fill.ticks()) == 3
+        still = cell_map.still_cells(SQUARES, fill, 8, "light")
+        assert len(still.data) == np.isfinite(values[:, 8]).sum()
+
+
+def test_hatching_lies_inside_the_cell_and_slants_both_ways():
+    square = shapely.box(0, 0, 1, 1)
+    for rising in (True, False):
+        lines = [shapely.LineString(course) for course in cell_map.hatching(np.array([square], object), rising)]
+        assert len(lines) >= 5
+        assert all(square.buffer(1e-4).covers(line) for line in lines)
+        slopes = {np.sign((line.coords[-1][1] - line.coords[0][1]) * (line.coords[-1][0] - line.coords[0][0])) for line in lines}
+        assert slopes == {1.0 if rising else -1.0}
+
+
+def test_more_cells_than_can_be_outlined_become_dots():
+    many = np.repeat(SQUARES[:1], cell_map.MOST_OUTLINES + 1)
+    rows = json.loads(cell_map.outlines_json(many, np.zeros(len(many)), np.zeros(len(many))))
+    assert len(rows) == len(many) and rows[0]["p"] == [0.0, 0.0]
+    outlined = json.loads(cell_map.outlines_json(SQUARES, np.zeros(3), np.zeros(3)))
+    assert [row["i"] for row in outlined] == [0, 1, 2] and len(outlined[0]["p"][0]) == 5
+
+
+def test_the_largest_outlined_city_fits_into_a_deck():
+    """12,000 squares with 24 hours each stay under two megabytes together."""
+    side = int(np.sqrt(cell_map.MOST_OUTLINES))
+    x, y = np.meshgrid(np.arange(side) / 200 - 74.5, np.arange(side) / 200 + 40.1)
+    squares = shapely.box(x.ravel(), y.ravel(), x.ravel() + 0.005, y.ravel() + 0.005)
+    outlines = cell_map.outlines_json(squares, x.ravel(), y.ravel())
+    codes, _, _ = cell_map.encoded(cell_map.flow_fill(np.ones((len(squares), 24))))
+    assert len(outlines) + len(codes) < BUDGET_BYTES
+
+
+def test_a_day_has_the_observed_the_predicted_and_its_band():
+    """The band is drawn only where bounds are known; what is not observed is not drawn at all."""
+    day, unknown = np.arange(24.0), np.full(24, np.nan)
+    names = [trace.name for trace in day_curves(day, day, "light", low=day - 1, high=day + 1, greys={"Hourly mean": day}).data]
+    assert {"observed", "predicted", "80 % interval", "Hourly mean"} <= set(names)
+    names = [trace.name for trace in day_curves(unknown, day, "dark", low=unknown, high=unknown, edited=day).data]
+    assert "observed" not in names and "80 % interval" not in names and "after the edits" in names
+
+
+def test_names_from_data_are_shown_literally():
+    figure = day_curves(np.ones(24), np.ones(24), "light", greys={"<b>bold</b>": np.ones(24)})
+    assert "<b>" not in figure.to_json()
+
+
+def test_figures_of_the_inside_take_any_number_of_modalities_and_clusters():
+    assert len(modality_bars(np.array([0.3, 0.7]), np.array([0.5, 0.5]), ("poi", "smell"), {}, "light").data) == 2
+    assert hour_matrix(np.eye(24), "dark").data[0].z.shape == (24, 24)
+    pairs = {"before": (np.zeros((4, 2)), np.ones((4, 2))), "after": (np.zeros((4, 2)), np.zeros((4, 2)))}
+    assert len(before_and_after(pairs, ("seen", "said"), ("#009E73", "#000000"), "light").data) == 4
+    assert len(cluster_curves(np.ones((6, 24)), np.array([0, 0, 1, 1, 2, -1]), "light").data) == 3
+    value = np.linspace(0, 1, 24)
+    assert len(hour_errors({"LMEMR": (value, value - 0.1, value + 0.1)}, "MAE", "dark").data) == 3
