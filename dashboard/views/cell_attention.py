@@ -218,6 +218,11 @@ def _modalities(run_id: str, found: CellInside, row: int) -> None:
 def _hours(run_id: str, found: CellInside, row: int) -> None:
     if not found.hours:
         return
+    names = list(found.hours)
+    whose = session.widget("attention.cells.whose", "this cell")
+    name = session.widget("attention.cells.layer", names[0])
+    name = name if name in names else names[0]
+    weights = found.hours[name][row] if whose == "this cell" else found.hours[name].astype(np.float32).mean(axis=0)
     panels.panel(
         "Which hours look at which",
         "Drawn: how much each hour (row) looks at each other hour (column) before the curve is read out, heads averaged.",
@@ -226,18 +231,13 @@ def _hours(run_id: str, found: CellInside, row: int) -> None:
         "LMEMR §3.5.3.",
         actions=lambda: export_menu("attention.cells.hours", "hours", pd.DataFrame(np.asarray(weights, float)), chart=True),
     )
-    names = list(found.hours)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        whose = st.segmented_control(
-            "Of", ("this cell", "all cells"), default="this cell", required=True, key="attention.cells.whose"
-        )
-        name = names[0]
+        st.segmented_control("Of", ("this cell", "all cells"), default="this cell", required=True, key="attention.cells.whose")
         if len(names) > 1:
             layers = {one: f"layer {number + 1}" for number, one in enumerate(names)}
-            name = st.segmented_control(
+            st.segmented_control(
                 "Layer", names, default=names[0], required=True, format_func=layers.get, key="attention.cells.layer"
             )
-    weights = found.hours[name][row] if whose == "this cell" else found.hours[name].astype(np.float32).mean(axis=0)
     st.plotly_chart(
         hour_matrix(weights, session.theme(), 300),
         key="attention.cells.matrix",

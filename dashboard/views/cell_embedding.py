@@ -86,7 +86,7 @@ def _answer(run_id: str, embedding: Any, curves: Curves) -> str:
 
 
 def _hours(embedding: Any) -> Colouring:
-    return Colouring("row", values=np.arange(len(embedding.ids), dtype=float))
+    return Colouring(embedding.subject, values=np.arange(len(embedding.ids), dtype=float))
 
 
 def _colouring(kind: str, run_id: str, curves: Curves, outlines: CellOutlines) -> Colouring:
