@@ -4,7 +4,7 @@
         [--variant NAME field=value ...]... [--out FOLDER] [--baselines NAME...] [--no-transfer]
 
 Trains preset `demo` with each head, and each named variant of it, on each saved city, and prints Markdown tables: quality over all
-and over cold users (the quarter with the fewest training visits), agreement of dominant role experts with the true role where the
+and over cold users (the half with the fewest training visits), agreement of dominant role experts with the true role where the
 city has one, and quality of every model on every other city, where only centre, scale and popularity are taken from the training
 part. Weights are kept in FOLDER and taken from there the next time.
 """
@@ -35,7 +35,7 @@ from engine.probes import watch
 from engine.training.loop import Trainer
 
 SHOWN = ("acc@1", "acc@5", "acc@10", "distance_mean_m")
-COLD = "least known quarter"
+COLD = ("least known quarter", "second quarter")
 BASELINES = (
     "last_place", "window_frequency", "user_frequency", "user_hour", "user_markov", "window_neighbours", "gru", "self_attention",
 )  # fmt: skip
@@ -121,9 +121,10 @@ def role_agreement(model: NextLocMoE, data: Data, draws: int = 200) -> list[str]
 def cells(evaluation: Evaluation, name: str) -> str:
     """All users, then cold ones."""
     found = []
-    for group in (("all", "all"), ("cold_user", COLD)):
+    for groups in ((("all", "all"),), tuple(("cold_user", group) for group in COLD)):
         for metric in SHOWN:
-            value = evaluation.estimate(name, metric, *group).value
+            parts = [part for group in groups if (part := evaluation.estimate(name, metric, *group)).n]
+            value = float(np.average([part.value for part in parts], weights=[part.n for part in parts])) if parts else np.nan
             found.append("–" if not np.isfinite(value) else f"{value:,.0f}" if metric.endswith("_m") else f"{100 * value:.1f}")
     return " | ".join(found)
 
