@@ -43,11 +43,14 @@ def main() -> None:
             )
         return
     head = st.container()
-    index = pick_question(steps, "attention")
+    controls = st.container(horizontal=True, vertical_alignment="bottom", gap="medium")
+    with controls:
+        index = pick_question(steps, "attention")
     weights = cached.attention(run_id, index)  # (layer, head, query, key)
     history = questions.history_of(loaded.data.samples, index, questions.QueryEdit())
     history = history.iloc[len(history) - weights.shape[-1] :].reset_index(drop=True)
-    row, matrix = _chosen(weights)
+    with controls:
+        row, matrix = _chosen(weights)
     left_out = cached.left_out(run_id, index)
     with head:
         panels.head("What did it look at?", _answer(row, history, left_out))
@@ -145,7 +148,7 @@ def _heads(weights: np.ndarray, labels: list[str]) -> pd.DataFrame:
 def _chosen(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The weights in view: (key,) of the last position, and the whole (query, key) matrix."""
     layers, heads = weights.shape[:2]
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", width="content"):
         options = [*range(layers), ROLLOUT]
         layer = st.selectbox(
             "Layer",
@@ -243,7 +246,10 @@ def _answer(row: np.ndarray, history: pd.DataFrame, left_out: LeaveOneOut | None
     said += f"; leaving out **{wording.literal(history['name'].iloc[strongest])}** ({wording.literal(history['when'].iloc[strongest])}) changes the answer most"
     if np.isnan(share):
         return said + "."
-    return said + f". Attention and effect agree with a rank correlation of {share:.2f} over {len(history)} visits."
+    return (
+        said
+        + f". Attention and effect agree with a rank correlation of {f'{share:.2f}'.replace('-', '−')} over {len(history)} visits."
+    )
 
 
 main()

@@ -31,7 +31,7 @@ def main() -> None:
     panels.head("Who is left behind?", _answer(series[0], series[1:]))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         slice_name = st.selectbox(
-            "Slice", list(SLICES), format_func=lambda name: SLICES[name].title, key="long_tail.slice", width=270
+            "Slice", list(SLICES), format_func=lambda name: SLICES[name].title, key="long_tail.slice", width=230
         )
         metric = st.selectbox(
             "Metric",
@@ -39,7 +39,7 @@ def main() -> None:
             index=2,
             format_func=lambda name: METRICS[name].title,
             key="long_tail.metric",
-            width=210,
+            width=150,
         )
         labels = {item.label: item for item in series}
         wanted = st.multiselect(
@@ -65,6 +65,7 @@ def main() -> None:
             groups,
             format_func=wording.literal,
             default=offered,
+            wrap=True,
             key=f"long_tail.group.{slice_name}.{selected}",
         )
         if group != offered:

@@ -58,7 +58,7 @@ def main() -> None:
         index, predictor = _question(samples, steps, predictors)
         scenario = scenario_stack.scenario(city, samples, index)
         places = _places(scenario, samples)
-        kind = st.segmented_control("Edit", scenario_forms.KINDS, default="Place", required=True, key="what_if.kind")
+        kind = st.segmented_control("Edit", scenario_forms.KINDS, default="Place", required=True, key="what_if.kind", wrap=True)
         with st.container(border=True):
             history = questions.history_of(samples, index, questions.QueryEdit())
             words = [f"{row.when}: {row.place}" for row in history.rename(columns={"name": "place"}).itertuples()]
@@ -158,7 +158,7 @@ def _map(slug: str, city: City, places: Places, comparison: Comparison, scenario
     layers = [
         *base.layers,
         *moved_layers(city, before, after, size, theme),
-        *guess_layers(guesses, theme, edited=bool(len(edited))),
+        *guess_layers(guesses, theme),
     ]
     layers += edit_layers(edited, theme)
     legend = [city_map.Entry("disc", "guess after the edits; area: probability", colours.role("prediction", theme))]

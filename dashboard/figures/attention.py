@@ -126,7 +126,7 @@ def weight_and_effect(labels: list[str], weight: np.ndarray, effect: np.ndarray,
         theme: Light or dark.
     """
     figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.04)
-    names = [f"{position + 1}. {html_literal(label, 34)}" for position, label in enumerate(labels)]
+    names = [f"{position + 1}. {html_literal(label, 28)}" for position, label in enumerate(labels)]
     figure.add_trace(
         go.Bar(
             x=weight * 100,
@@ -151,13 +151,16 @@ def weight_and_effect(labels: list[str], weight: np.ndarray, effect: np.ndarray,
         2,
     )
     figure.update_layout(
-        height=max(220, 60 + 19 * len(labels)),
+        height=max(200, 76 + 19 * len(labels)),
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         showlegend=False,
         bargap=0.25,
     )
-    figure.update_xaxes(title_text="attention, %", row=1, col=1, fixedrange=True, gridcolor=colours.ink("grid", theme))
-    figure.update_xaxes(title_text="effect, nats", row=1, col=2, fixedrange=True, gridcolor=colours.ink("grid", theme))
+    grid = colours.ink("grid", theme)
+    # Two lines, so that the titles stand apart where the panel is narrow.
+    figure.update_xaxes(title={"text": "attention,<br>%", "font": {"size": 12}}, row=1, col=1, fixedrange=True, gridcolor=grid)
+    figure.update_xaxes(title={"text": "effect,<br>nats", "font": {"size": 12}}, row=1, col=2, fixedrange=True, gridcolor=grid)
+    figure.update_xaxes(nticks=4)
     figure.update_yaxes(fixedrange=True, automargin=True)
     return figure
 

@@ -72,7 +72,10 @@ def slice_bars(
     if selected in groups:
         at = groups.index(selected)
         figure.add_vrect(x0=at - 0.5, x1=at + 0.5, fillcolor=colours.role("edited", theme), opacity=0.10, line_width=0)
-    labels = [f"{html_literal(group, 22)}<br><span style='font-size:10px'>n = {int(counts[group]):,}</span>" for group in groups]
+    many = len(groups) > 6
+    # Slanted labels of two lines would lie over each other.
+    end = " <span style='font-size:10px'>n = {}</span>" if many else "<br><span style='font-size:10px'>n = {}</span>"
+    labels = [html_literal(group, 22) + end.format(f"{int(counts[group]):,}") for group in groups]
     figure.update_layout(
         height=height,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
@@ -83,9 +86,14 @@ def slice_bars(
             "range": [-0.6, len(groups) - 0.4],
             "showgrid": False,
             "fixedrange": True,
-            "tickangle": 0 if len(groups) <= 6 else -40,
+            "tickangle": -50 if many else 0,
         },
-        yaxis={"title": {"text": title}, "rangemode": "tozero", "gridcolor": colours.ink("grid", theme), "fixedrange": True},
+        yaxis={
+            "title": {"text": f"{title}, {'%' if unit == 'share' else unit}" if title and unit else title},
+            "rangemode": "tozero",
+            "gridcolor": colours.ink("grid", theme),
+            "fixedrange": True,
+        },
         clickmode="event+select",
         dragmode=False,
         hovermode="closest",

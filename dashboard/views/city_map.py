@@ -95,7 +95,7 @@ div[class*="_map_legend"] div {{width: auto !important;}}
 .map-legend {{background: {colours.css(ground, 0.88)}; color: {text}; border-radius: 4px; padding: 5px 9px; font-size: 0.76rem; line-height: 1.5;
   max-width: 240px;}}
 .map-legend .symbol {{display: inline-block; vertical-align: middle; margin: 0 7px 1px 0;}}
-.map-legend .whose {{color: {muted}; font-size: 0.68rem; line-height: 1.25; margin-top: 2px;}}
+.map-legend .whose {{color: {muted}; font-size: 0.68rem; line-height: 1.25; margin-top: 2px; max-width: 180px;}}
 </style>"""
 
 

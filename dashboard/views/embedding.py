@@ -220,6 +220,26 @@ def linked_map(run_id: str, name: str, colour: str, log: VisitLog) -> None:
     )
     base = cached.base(slug, theme, places=False, buildings="none", faint=True)
     layers, meaning = [*base.layers, layer], colouring(colour, run_id, name, log)
+    table = pd.DataFrame(
+        {
+            "location_id": places.ids,
+            "name": places.names,
+            "category": np.array(places.category_names, object)[places.category],
+            "visits_in_training": visits,
+            "colour_of": meaning.title,
+            "shown": meaning.groups if meaning.groups is not None else meaning.values,
+            "selected": np.isin(places.ids.astype(str), list(selected)),
+            "longitude": places.longitude,
+            "latitude": places.latitude,
+        }
+    )
+    panels.panel(
+        "On the map",
+        "Drawn: the places where they stand, in the colours of the picture; area by visits in training.",
+        "Read: what a lasso in the picture catches stands out here. Click a place to light it in the picture and see its neighbours.",
+        "Do not conclude from colours that lie together on the ground alone; compare with the picture.",
+        actions=lambda: export_menu("embeddings.export.map", f"{name}-places", table, base_map.deck(layers, city, theme)),
+    )
     if meaning.groups is not None:
         present = {str(group) for group in meaning.groups}
         legend = city_map.families_legend({group: hex_ for group, hex_ in (meaning.palette or {}).items() if group in present})
@@ -234,23 +254,8 @@ def linked_map(run_id: str, name: str, colour: str, log: VisitLog) -> None:
         session.put("embeddings.clicked", clicked)
         session.select(clicked, "map of an embedding", primary=clicked[-1])
         st.rerun()
-    table = pd.DataFrame(
-        {
-            "location_id": places.ids,
-            "name": places.names,
-            "category": np.array(places.category_names, object)[places.category],
-            "visits_in_training": visits,
-            "colour_of": meaning.title,
-            "shown": meaning.groups if meaning.groups is not None else meaning.values,
-            "selected": np.isin(places.ids.astype(str), list(selected)),
-            "longitude": places.longitude,
-            "latitude": places.latitude,
-        }
-    )
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        drawn = f"The {wording.count(len(order))} most visited of {wording.count(len(places))} places are drawn. "
-        st.caption(f"{drawn if len(order) < len(places) else ''}Click a place to see its neighbours.")
-        export_menu("embeddings.export.map", f"{name}-places", table, base_map.deck(layers, city, theme))
+    if len(order) < len(places):
+        st.caption(f"The {wording.count(len(order))} most visited of {wording.count(len(places))} places are drawn.")
 
 
 def neighbours(run_id: str, name: str, log: VisitLog) -> None:

@@ -27,7 +27,7 @@ def pick_question(steps: pd.DataFrame, page: str) -> int:
     person_key, step_key = f"{page}.person", f"{page}.step"
     session.set_widget(person_key, user)
     session.set_widget(step_key, position + 1)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", width="content"):
         st.selectbox(
             "Person",
             people,
