@@ -124,7 +124,7 @@ def ago(instant: datetime, now: datetime | None = None) -> str:
     return f"{passed.days} days ago" if 1 < passed.days < 14 else "yesterday" if passed.days == 1 else day(instant)
 
 
-_SHARES = ("acc", "mrr", "ndcg", "f1", "weighted_f1", "recall", "share")
+_SHARES = ("acc", "mrr", "ndcg", "f1", "weighted_f1", "recall", "share", "ceiling")
 _SHARES += ("wape", "mape", "log_mape", "oa", "macro_f1", "calibration", "coverage")
 
 

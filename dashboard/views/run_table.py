@@ -48,8 +48,6 @@ def draw(runs: list[RunSummary]) -> None:
         )
         runs = runs[:MOST_RUNS]
     table = listing(runs)
-    with st.container(horizontal=True, horizontal_alignment="right"):
-        export_menu("runs.export.list", "runs", table, command="mobiscope runs")
     state = st.dataframe(
         table.drop(columns="id"),
         hide_index=True,
@@ -65,6 +63,9 @@ def draw(runs: list[RunSummary]) -> None:
             "made": st.column_config.DatetimeColumn(format="D MMM YYYY, HH:mm"),
         },
     )
+    # Below: above, the table's own tool bar would lie over it.
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        export_menu("runs.export.list", "runs", table, command="mobiscope runs")
     picked = [table["id"].iloc[row] for row in state.selection.rows if row < len(table)]
     known = {run.id: run for run in runs}
     if not picked:
@@ -371,7 +372,8 @@ def comparison(first: RunSummary, second: RunSummary) -> None:
             "n": difference["n"],
         }
     )
-    st.dataframe(shown, hide_index=True, key="runs.difference")
+    counted = {"n": st.column_config.NumberColumn(format="localized")}
+    st.dataframe(shown, hide_index=True, key="runs.difference", column_config=counted)
     _setup(first, second)
     if not is_grid:
         versus(first, second)
