@@ -447,6 +447,10 @@ class NextLocMoE(NextLocationModel):
                 "forward", "Its probability passes to all other places in proportion to their own: an assumption, not learned."
             ),
         }
+        if self.config.mask_last_duration:
+            found["change_stay"] = Effect(
+                "nothing", "This run does not read how long the latest visit lasts, which would tell when the next one comes."
+            )
         if not self.config.reads_user:
             found["change_user"] = Effect("nothing", "This model does not know who asks; it tells people apart by their visits.")
         return found
