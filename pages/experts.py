@@ -44,7 +44,6 @@ def main() -> None:
             format_func=lambda name: sets[name].title,
             key=f"experts.set.{len(keys)}",
         )
-        shown = st.segmented_control("Map", expert_map.SHOWN, default=expert_map.SHOWN[0], required=True, key="experts.shown")
     key = key if key in sets else keys[0]
     experts, samples = sets[key], loaded.data.samples
     palette = Palette.of(experts.names, session.theme())
@@ -54,12 +53,14 @@ def main() -> None:
         panels.head(QUESTION, _answer(once, sets, history, over))
     left, right = st.columns([58, 42], gap="medium")
     with left:
+        shown = st.segmented_control(
+            "Map", expert_map.SHOWN, default=expert_map.SHOWN[0], required=True, key="experts.shown", label_visibility="collapsed"
+        )
         if shown == expert_map.SHOWN[0]:
             expert_map.draw_city(slug, over, key, palette, samples.log.places, expert_map.hour_in_view())
             expert_map.hour_slider()
         else:
-            first = int(cached.replies(run_id, index, questions.QueryEdit())[0].top[0])
-            snap = expert_map.snap_of(slug, samples, index, once, first)
+            snap = expert_map.snap_of(slug, samples, index, once)
             expert_map.draw_question(slug, samples, index, snap, history)
     with right:
         expert_panels.draw_steps(once, key, experts, palette, history)

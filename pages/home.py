@@ -19,6 +19,11 @@ QUESTIONS = (
     ),
     ("runs", "Is it better than counting?", "Every metric beside honest baselines, with the number of cases and an interval."),
     ("next_location", "Where next?", "One person, one step: the ranked guesses on the map, the truth, and how far off they are."),
+    (
+        "experts",
+        "Who was asked?",
+        "Which experts a model asks about each visit, where and when they lead, and what their names agree with.",
+    ),
     ("attention", "What did it look at?", "The visits an answer is made from, beside what leaving each of them out does."),
     (
         "embeddings",

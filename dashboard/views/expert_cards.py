@@ -101,11 +101,13 @@ def best_groups(experts: ExpertSet, checks: list[LabelCheck]) -> pd.DataFrame:
     """For every expert the known group it leads most beyond its usual share: words and lift.
 
     Experts for people are compared with what is known of people, experts for places with what is known of places, where there is
-    such a thing; the attribute that agrees most with the whole set is the one asked.
+    such a thing; the attribute that agrees most beyond chance with the whole set is
+    the one asked.
     """
     subject = "location" if experts.places else "user"
     fitting = [check for check in checks if check.attribute.subject == subject] or checks
-    check = max(fitting, key=lambda found: (found.agreement.is_verified, found.agreement.information), default=None)
+    # Beyond chance: many small groups agree a lot by chance alone.
+    check = max(fitting, key=lambda found: found.agreement.information - found.agreement.chance, default=None)
     if check is None:
         return pd.DataFrame({"words": ["nothing known to compare with"] * len(experts.names), "lift": np.nan})
     words, lifts = [], []

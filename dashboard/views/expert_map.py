@@ -31,7 +31,6 @@ class Snap:
     Attributes:
         point: Longitude and latitude.
         nearest: The open place nearest to the point.
-        first: The first guess.
         snap_m: Metres from the point to the nearest place.
         error_m: Metres from the point to where the person went.
         components: longitude, latitude, weight, spread_m of the guesses the answer is made of.
@@ -40,14 +39,13 @@ class Snap:
 
     point: tuple[float, float]
     nearest: int
-    first: int
     snap_m: float
     error_m: float
     components: pd.DataFrame
     meaning: str
 
 
-def snap_of(slug: str, samples: Samples, index: int, once: "cached.AskedOnce", first: int) -> Snap | None:
+def snap_of(slug: str, samples: Samples, index: int, once: "cached.AskedOnce") -> Snap | None:
     """The point of a question, None where the model scores places without one.
 
     Args:
@@ -55,7 +53,6 @@ def snap_of(slug: str, samples: Samples, index: int, once: "cached.AskedOnce", f
         samples: All samples of the run.
         index: The question.
         once: Its routing and point.
-        first: The model's first guess.
     """
     answer = once.point
     if answer is None:
@@ -78,7 +75,6 @@ def snap_of(slug: str, samples: Samples, index: int, once: "cached.AskedOnce", f
     return Snap(
         (float(longitude), float(latitude)),
         nearest,
-        first,
         float(away[nearest]),
         float(np.hypot(places.x[truth] - x, places.y[truth] - y)),
         components,
@@ -155,7 +151,7 @@ def draw_question(slug: str, samples: Samples, index: int, snap: Snap | None, hi
         "Where it points",
         "Drawn: the visits of the history, the point the model gives (white disc), the guesses it is made of (circles as wide as one "
         "standard deviation) and the line to the nearest place.",
-        "Read: a long line means that the point lies where there is no place; several dark circles mean that the model sees several ways on.",
+        "Read: a long line means that the point lies where there is no place; several strong circles mean that the model sees several ways on.",
         "Do not take the point for a place: a single point between two likely places lies at neither.",
         "NextLocMoE specification §8 (retrieval), §14 (snap distance).",
     )
@@ -176,7 +172,7 @@ def draw_question(slug: str, samples: Samples, index: int, snap: Snap | None, hi
         blue = colours.role("prediction", theme)
         legend += [Entry("disc", "predicted point, line to the nearest place", blue)]
         if len(snap.components):
-            legend.append(Entry("ring", f"{len(snap.components)} guesses: darker is likelier, radius is the spread", blue))
+            legend.append(Entry("ring", f"{len(snap.components)} guesses; radius: spread, strength: weight", blue))
     view = _view(history, at, snap, places) if session.widget("experts.zoom", False) else None
     city_map.draw(
         city,
