@@ -43,7 +43,12 @@ def code(at: AppTest, start: str) -> str:
 @pytest.mark.parametrize(("name", "control", "view"), VIEWS)
 def test_a_panel_has_its_export_menu(name, control, view, page) -> None:
     """Beside every explanation of a panel stands its way out; only the What-if metrics wait until they are measured."""
+    if name == "embeddings":  # laid out before, so that the picture is there and not only its progress
+        run = Run.open(next(run.id for run in list_runs() if run.name == "first")).load()
+        project_embedding(run.model.embeddings(run.data.samples.log.places)["location"].vectors, "pca")
     at = page(name)
+    if name == "embeddings":
+        at.session_state["embeddings.method"] = "pca"
     at.session_state[control] = view
     at.run()
     assert_healthy(at)
