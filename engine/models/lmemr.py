@@ -45,6 +45,10 @@ if TYPE_CHECKING:
     from engine.encoders.cell_features import CellInputs
 
 
+USUAL_NEIGHBOURS = 5.0
+"""Slots of an inner cell of a square grid: itself and four neighbours; the unit of `neighbour_count`."""
+
+
 @dataclass(frozen=True, eq=False)
 class Answer:
     """What a pass through the model gives; "cell" is all cells, "row" those that were carried to the head.
@@ -121,6 +125,9 @@ class LMEMR(GridModel):
                 for name in self.modalities
             }
         )
+        # Starts at nothing; without a graph there is nothing to count.
+        counts = c.neighbour_count and c.graph not in ("self", "none")
+        self.degree = nn.Parameter(torch.zeros(len(self.modalities), c.width)) if counts else None
         self.context_vector = nn.ModuleDict(
             {
                 name: Probe(
@@ -244,6 +251,8 @@ class LMEMR(GridModel):
             seen, said, fused = self.branches[name](
                 self._blurred(cells.spatial[at]), self._blurred(cells.text[at]), present[:, at], described
             )
+            if self.degree is not None:
+                fused = fused + self.degree[at] * torch.log(cells.neighbours.count[:, None] / USUAL_NEIGHBOURS)
             spatial.append(seen)
             if said is not None:
                 text.append(said)

@@ -69,6 +69,11 @@ class LMEMRConfig(ModelConfig):
     graph_skips: bool = Field(
         True, title="Skips everywhere", description="Residual in every graph block; off: not where widths agree, as released."
     )
+    neighbour_count: bool = Field(
+        False,
+        title="Number of neighbours",
+        description="Tell the model how many neighbours a cell has; attention weights sum to one and cannot.",
+    )
     fusion: Literal["attention", "flatten", "gated", "concatenate", "max"] = Field(
         "attention",
         title="Fusion",

@@ -152,6 +152,23 @@ def test_cutting_an_edge_changes_only_cells_within_reach_of_its_ends(cells, inpu
     assert changed.any() and not changed[~reach].any()
 
 
+def test_without_an_edge_a_cell_that_counts_its_neighbours_notices_and_attention_over_equal_cells_cannot(cells, inputs):
+    """Every cell is made equal: then attention gives the same answer whatever the number of neighbours, unless it is told."""
+    equal = {
+        name: replace(modality, features=np.ones_like(modality.features), text=np.ones_like(modality.text))
+        for name, modality in inputs.modalities.items()
+        if name != "street_view"
+    }
+    alike = replace(inputs, modalities=equal)
+    for told in (False, True):
+        model, _ = build(cells, inputs, neighbour_count=told, modalities=tuple(equal))
+        if model.degree is not None:
+            torch.nn.init.ones_(model.degree)
+        flow = model.predict_curves(alike, cells).flow
+        same = np.allclose(flow[0], flow[40], rtol=1e-3)  # a corner and a cell inside
+        assert same is not told
+
+
 def test_influence_is_zero_beyond_three_steps_and_largest_on_the_cell_itself(cells, inputs, model):
     found = model.influence(inputs, cells, 40)
     row, column = np.divmod(np.arange(len(cells)), SIDE)
@@ -213,6 +230,7 @@ def test_it_learns_the_level_that_its_inputs_show(cells, inputs):
         {"channel_similarity": "batch"},
         {"graph": "none"},
         {"graph": "mean", "graph_skips": False},
+        {"neighbour_count": True},
         {"fusion": "flatten"},
         {"fusion": "gated"},
         {"fusion": "concatenate"},
