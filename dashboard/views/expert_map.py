@@ -117,7 +117,7 @@ def draw_city(slug: str, asked: "cached.Asked", key: str, palette: Palette, plac
         alt="Map of the expert that dominates at each place",
         legend=legend,
         attribution=base.attribution,
-        height=430,
+        height=390,
     )
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         when = "all day" if hour is None else f"from {(hour - 1) % 24}:00 to {(hour + 1) % 24}:59"
@@ -181,7 +181,7 @@ def draw_question(slug: str, samples: Samples, index: int, snap: Snap | None, hi
         alt="Map of the predicted point of one question",
         legend=legend,
         attribution=base.attribution,
-        height=430,
+        height=390,
         view=view,
     )
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):

@@ -17,12 +17,13 @@ SETS = "experts.set.2"
 
 
 @pytest.fixture(scope="module")
-def expert_home(trained_home, tmp_path_factory) -> Iterator[Path]:
-    """The trained home with one more run, of a model with experts; read-only."""
+def expert_home(trained_home, tiny_city, tmp_path_factory) -> Iterator[Path]:
+    """The trained home with a second city and one more run, of a model with experts; read-only."""
     from engine.runs import RunRequest, submit
 
     home = tmp_path_factory.mktemp("expert-home")
     shutil.copytree(trained_home, home, dirs_exist_ok=True)
+    tiny_city.replace(name="Elsewhere").save(home / "cities" / "elsewhere")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOBISCOPE_HOME", str(home))
         patch.setenv("OMP_NUM_THREADS", "1")
@@ -104,7 +105,9 @@ def test_every_view_below_is_drawn_for_both_sets(page) -> None:
             frame = at.dataframe[0].value
             assert len(frame) == 11 and frame["load"].sum() == pytest.approx(1, abs=1e-5)
         if view == "Another city":
-            assert "There is no other city with visits" in words(at)
+            button(at, "Ask there").click().run()
+            assert_healthy(at)
+            assert "In **Elsewhere** the same weights have" in words(at) and layer(at, "errors")["data"]
 
 
 def test_one_question_shows_its_point_its_guesses_and_the_snap(page) -> None:
