@@ -42,7 +42,7 @@ def main() -> None:
         with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
             shown = st.segmented_control("Shown", SHOWN, default=SHOWN[0], required=True, key="grid.shown")
             predictor = st.selectbox(
-                "Predicted by", list(curves.titles), format_func=curves.titles.__getitem__, key="grid.predictor", width=260
+                "Predicted by", list(curves.titles), format_func=curves.titles.__getitem__, key="grid.predictor", width=190
             )
             panels.reading(
                 "Drawn: trips that leave each cell in the hour of the clock; yellow is more. Observed and predicted share one scale, the same "

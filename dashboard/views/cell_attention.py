@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pydeck as pdk
 import streamlit as st
 
 from dashboard import cached, panels, session, wording
@@ -24,7 +25,7 @@ SHOWN = {
     "reach": "Reach",
     "fusion": "Modality",
 }
-WIDEST = 11.0
+WIDEST = 7.0
 PAPER = "LMEMR eq. 9 and Fig. 9; specification §7. Attention is not explanation (Jain and Wallace 2019)."
 
 
@@ -97,7 +98,7 @@ def _map(slug: str, run_id: str, found: CellInside, outlines: CellOutlines, row:
         )
         if found.graph:
             names = list(found.graph)
-            probe = st.selectbox("Graph layer", names, format_func=probe_title, key="attention.cells.probe", width=240)
+            probe = st.selectbox("Graph layer", names, format_func=probe_title, key="attention.cells.probe", width=190)
         modality = 0
         if shown == "fusion":
             picked = st.selectbox(
@@ -140,15 +141,17 @@ def _map(slug: str, run_id: str, found: CellInside, outlines: CellOutlines, row:
         blue = colours.role("prediction", theme)
         layers.append(cell_map.arc_layer(_arcs(found, outlines, row, probe), colours.rgba(blue, 230)))
         legend.append(city_map.Entry("arc", "taken from a neighbour; width: weight", blue))
+    is_near = bool(session.widget("attention.cells.near", False))
     state = city_map.draw(
         city,
         layers,
-        key=f"attention.cells.map.{shown}",
+        key=f"attention.cells.map.{shown}.{is_near}",
         alt=f"Map of cells: {title}",
         legend=legend,
         attribution=base.attribution,
         height=520,
         selectable=True,
+        view=_near(outlines, row) if is_near else None,
     )
     clicked = [int(thing["i"]) for thing in session.picked(state, "cells") if "i" in thing]
     if clicked and clicked != session.get("attention.cells.clicked", None):
@@ -157,11 +160,19 @@ def _map(slug: str, run_id: str, found: CellInside, outlines: CellOutlines, row:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption("Click a cell to look at it.")
+        st.toggle("Close to the cell", key="attention.cells.near")
         table = pd.DataFrame(
             {"cell_id": outlines.ids, title: values, "longitude": outlines.longitude, "latitude": outlines.latitude}
         )
         export_menu(f"attention.cells.export.{shown}", f"attention-{shown}", table, base_map.deck(layers, city, theme))
     return probe
+
+
+def _near(outlines: CellOutlines, row: int) -> pdk.ViewState:
+    """A view of the cell and what lies within some four cells of it."""
+    west, south, east, north = outlines.shapes[row].bounds
+    across, down = 4 * (east - west), 4 * (north - south)
+    return base_map.fit_view((west - across, south - down, east + across, north + down))
 
 
 def _values(run_id: str, found: CellInside, row: int, shown: str, probe: str | None, modality: int) -> tuple[np.ndarray, str]:

@@ -83,7 +83,7 @@ def _places(base: Grounds, outlines: CellOutlines, cell: str) -> None:
         key=f"what_if.cells.count.{cell}.{name}",
         help=f"Now {now:g}; the mean of all cells is {typical:.3g}.",
     )
-    if st.button("Set the count", key="what_if.cells.set_count", type="primary"):
+    if st.button("Set the count", key="what_if.cells.set_count", type="primary", disabled=value == now):
         _add(ChangePois(cell_id=cell, counts={name: round(value) if is_count else value}))
 
 

@@ -240,7 +240,7 @@ def _alignment(run_id: str, declared: dict[str, Any]) -> None:
     with left:
         tint, ink = colours.modality(str(modality)), colours.role("observed", session.theme())
         st.plotly_chart(
-            before_and_after(panes, ("first of the pair", "second of the pair"), (tint, ink), session.theme()),
+            before_and_after(panes, ("as seen; fused", "as described; with neighbours"), (tint, ink), session.theme()),
             key="embeddings.cells.pairs",
             config=chart_config("alignment"),
             alt="Vectors of a modality before and after",
@@ -256,7 +256,7 @@ def _alignment(run_id: str, declared: dict[str, Any]) -> None:
         )
         share = st.column_config.NumberColumn(format="percent")
         st.dataframe(
-            shown[["pair", "n", "cosine", "by_chance", "gap", "recall_1", "recall_10"]],
+            shown[["pair", "cosine", "by_chance", "recall_10", "recall_1", "gap", "n"]],
             hide_index=True,
             key="embeddings.cells.figures",
             column_config={

@@ -11,7 +11,8 @@ from engine.models.calliper import CaLLiPer
 from engine.runs import list_runs
 from tests.pages.conftest import assert_healthy, words
 
-INSIDE = ("next_location", "attention", "embeddings", "what_if", "long_tail")
+INSIDE = ("next_location",)
+"""Pages that only a model of visits can answer; the others look into models of cells, too."""
 
 
 @pytest.fixture
