@@ -15,8 +15,8 @@ from engine.scenarios.scenario import MOST_EDITS, EditStack
 
 LONGEST_BYTES = 2_000_000
 MOST_VIEWS = 2_000
-PAGE_PREFIXES = ("next", "experts", "attention", "embeddings", "field", "long_tail", "what_if")
-_STACK = "what_if.stack"
+PAGE_PREFIXES = ("next", "grid", "experts", "attention", "embeddings", "field", "long_tail", "what_if")
+_STACK, _CELL_STACK = "what_if.stack", "what_if.cells.stack"
 
 Plain = bool | int | float | str | None
 
@@ -45,6 +45,7 @@ class SavedView(BaseModel):
     linked: dict[str, str]
     selection: _Selected | None = None
     what_if: _WhatIf | None = None
+    what_if_cells: _WhatIf | None = None
     widgets: dict[str, Plain | list[Plain]] = {}
 
 
@@ -74,6 +75,7 @@ def save_view(name: str = "") -> str:
         MobiscopeError: If so much is selected that the file would be too large.
     """
     city, stack = session.get(_STACK, (None, EditStack()))
+    of, cell_stack = session.get(_CELL_STACK, (None, EditStack()))
     chosen = session.selection()
     view = SavedView(
         name=name.strip(),
@@ -83,6 +85,7 @@ def save_view(name: str = "") -> str:
         if len(chosen)
         else None,
         what_if=_WhatIf(city=city, edits=stack.done) if stack.done else None,
+        what_if_cells=_WhatIf(city=of, edits=cell_stack.done) if cell_stack.done else None,
         widgets=session.plain_widgets(PAGE_PREFIXES),
     )
     text = view.model_dump_json()
@@ -175,6 +178,8 @@ def _take_over(view: SavedView) -> None:
         session.clear_selection()
     if view.what_if:
         session.put(_STACK, (view.what_if.city, EditStack(view.what_if.edits)))
+    if view.what_if_cells:
+        session.put(_CELL_STACK, (view.what_if_cells.city, EditStack(view.what_if_cells.edits)))
     for key, value in view.widgets.items():
         if key.split(".")[0] in PAGE_PREFIXES:
             session.set_widget(key, value)

@@ -57,9 +57,11 @@ def draw(run_id: str) -> None:
             panels.nothing("No districts to tell apart", "The cells name no district, or no test cell lies in one.")
         else:
             titles = dict(zip(table["predictor"], table["title"], strict=True))
-            shown = rows.assign(series=rows["predictor"].map(titles)).sort_values(["group", "predictor"])
+            shown = rows.assign(series=rows["predictor"].map(titles)).sort_values(
+                ["group", "predictor"], key=lambda of: of if of.name == "group" else of.ne(model)
+            )
             unit = "share" if FLOW_METRICS[metric].unit == "share" else FLOW_METRICS[metric].unit
-            figure = slice_bars(shown, unit, session.theme(), models={titles[model]}, title=axis(metric), height=280)
+            figure = slice_bars(shown, unit, session.theme(), models={titles[model]}, title=FLOW_METRICS[metric].title, height=280)
             st.plotly_chart(
                 figure,
                 key="grid.errors.district",
@@ -131,16 +133,16 @@ def twins(run_id: str) -> None:
         "Specification §2.",
     )
     found = cell_data.twin_runs(run_id)
-    columns = {}
+    of_model, of_best = {}, {}
     for kind, summary in found.items():
         table = cached.run_table(summary.id, "metrics")
         model = cached.run_model(summary.id)
-        best = best_baseline(table, model)
-        for name in [model, *([best] if best else [])]:
+        for name, columns in ((model, of_model), (best_baseline(table, model), of_best)):
             mine = table[(table["slice"] == "all") & (table["predictor"] == name)].set_index("metric")
-            columns[f"{mine['title'].iloc[0]}, {KINDS.get(kind, kind)}"] = [_shown(mine, metric) for metric in SIDE_BY_SIDE]
-    shown = pd.DataFrame({"figure": [FLOW_METRICS[metric].title for metric in SIDE_BY_SIDE], **columns})
-    st.dataframe(shown, hide_index=True, key="grid.twins", height=38 + 35 * len(shown))
+            if len(mine):
+                columns[f"{mine['title'].iloc[0]}, {KINDS.get(kind, kind)}"] = [_shown(mine, metric) for metric in SIDE_BY_SIDE]
+    shown = pd.DataFrame({"figure": [FLOW_METRICS[metric].title for metric in SIDE_BY_SIDE], **of_model, **of_best})
+    st.dataframe(shown, hide_index=True, key="grid.twins", height="content")
     for kind in ("random_cells", "spatial_blocks"):
         if kind not in found:
             _train(run_id, kind)

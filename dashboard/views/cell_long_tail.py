@@ -93,7 +93,7 @@ def _bars(table: pd.DataFrame, chosen: list[slices.Series], name: str, metric: s
     remembered = session.get("long_tail.cells.group", None)
     groups = [str(group) for group in table.loc[table["n"] > 0, "group"].unique()]
     selected = remembered if remembered in groups else None
-    figure = slice_bars(table, unit, session.theme(), models=models, title=cell_errors.axis(metric), height=380, selected=selected)
+    figure = slice_bars(table, unit, session.theme(), models=models, title=measure.title, height=380, selected=selected)
     state = st.plotly_chart(
         figure,
         key=f"long_tail.cells.bars.{name}.{metric}",

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from engine import store
+from engine.scenarios.cell_edits import DropModality
 from engine.scenarios.edits import ClosePlace
 from engine.scenarios.scenario import EditStack
 from tests.pages.conftest import assert_healthy, button, words
@@ -16,6 +17,7 @@ def saved(open_page, city_home, own_copy):
     own_copy(city_home)
     at = open_page("home", city="aldhaven")
     at.session_state["mobiscope.what_if.stack"] = ("aldhaven", EditStack((ClosePlace(location_id="loc-1"),)))
+    at.session_state["mobiscope.what_if.cells.stack"] = ("aldhaven", EditStack((DropModality(modality="poi"),)))
     at.session_state["long_tail.slice"] = "weather"
     from dashboard.session import Selection
 
@@ -31,6 +33,7 @@ def test_a_link_brings_back_selection_and_edits(saved, open_page) -> None:
     assert_healthy(at)
     assert at.session_state["mobiscope.selection"].primary == "b"
     assert at.session_state["mobiscope.what_if.stack"][1].done == (ClosePlace(location_id="loc-1"),)
+    assert at.session_state["mobiscope.what_if.cells.stack"][1].done == (DropModality(modality="poi"),)
     assert at.session_state["long_tail.slice"] == "weather"
     assert "2 locations selected" in words(at)
 
