@@ -15,6 +15,27 @@ class LMEMRConfig(ModelConfig):
 
     shown_first: ClassVar[tuple[str, ...]] = ("semantics", "graph", "fusion", "head", "epochs")
 
+    form_groups: ClassVar[dict[str, tuple[str, ...]]] = {
+        "What is known of a cell": (
+            "modalities", "image_encoder", "text_encoder", "describer", "with_trend", "poi_radius_m", "semantics", "area_term",
+            "components", "text_components",
+        ),
+        "Alignment": (
+            "intra_contrast", "inter_contrast", "contrastive_parity", "temperature", "negatives", "all_negatives_up_to",
+        ),
+        "Words and pictures together": ("channel_similarity", "encoder_hidden", "encoder_layers", "width"),
+        "Neighbours": ("graph", "graph_skips", "neighbour_count", "graph_blocks", "graph_hidden", "graph_heads"),
+        "Modalities together": ("fusion", "fusion_heads", "fusion_layers", "modality_dropout"),
+        "Hours and bins": (
+            "hour_conditioning", "hour_width", "temporal_layers", "temporal_heads", "feed_forward", "head", "bins", "bin_kind",
+            "bin_offsets", "readout",
+        ),
+        "Training": (
+            "epochs", "steps_per_epoch", "learning_rate", "weight_decay", "warm_up_epochs", "decay", "patience", "dropout",
+            "input_noise", "weight_classification", "weight_regression", "weight_contrast",
+        ),
+    }  # fmt: skip
+
     modalities: tuple[ModalityName, ...] = Field(
         MODALITIES,
         title="Modalities",

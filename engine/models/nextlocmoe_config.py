@@ -13,6 +13,35 @@ class NextLocMoEConfig(ModelConfig):
 
     shown_first: ClassVar[tuple[str, ...]] = ("head", "routing", "role_experts", "function_experts", "epochs", "learning_rate")
 
+    form_groups: ClassVar[dict[str, tuple[str, ...]]] = {
+        "The window": (
+            "history_visits", "current_visits", "duration", "mask_last_duration", "location_code", "scales", "smallest_radius",
+            "largest_radius", "isotropic", "location_width", "day_width", "hour_width", "duration_width",
+        ),
+        "History": ("history_blocks", "history_kernel", "history_convolutions", "memory_visits"),
+        "Function experts": (
+            "function_experts", "function_texts", "function_count", "function_renormalise", "functions_in_history",
+            "published_function_start",
+        ),
+        "Role experts": (
+            "role_experts", "role_texts", "rank", "alpha", "expert_dropout", "expert_spread", "first_expert_layer",
+            "expert_layer_step", "text_encoder",
+        ),
+        "Routing": (
+            "routing", "threshold", "most_roles", "role_count", "role_renormalise", "router_hidden", "router_form",
+            "router_reads_history", "roles_decided_per", "lambda_entropy", "lambda_balance", "lambda_unit", "routing_warm_up",
+        ),
+        "Language model": (
+            "backbone", "layers", "width", "feed_forward", "heads", "key_value_heads", "attention_dropout", "prefix_tokens", "prompt",
+            "freeze", "final_norm",
+        ),
+        "Answering": ("head", "components", "density_over", "least_spread", "popularity_term", "candidates"),
+        "Training": (
+            "epochs", "batch", "stride", "dense_targets", "learning_rate", "weight_decay", "warm_up_epochs", "decay", "clip_norm",
+            "patience", "dropout",
+        ),
+    }  # fmt: skip
+
     # ---- the window ----
     history_visits: int = Field(40, ge=0, le=1000, title="Long history", description="Visits before the current ones, at most.")
     current_visits: int = Field(5, ge=1, le=50, title="Current visits", description="Latest visits, read with function experts.")

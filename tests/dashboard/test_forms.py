@@ -133,9 +133,10 @@ def test_the_groups_of_a_form_name_every_field_they_hold_once(name: str) -> None
     assert len(named) == len(set(named)) and set(named) <= set(config.model_fields)
 
 
-def test_calliper_leaves_no_setting_without_a_group() -> None:
+@pytest.mark.parametrize("name", list(MODELS))
+def test_no_model_leaves_a_setting_without_a_group(name: str) -> None:
     """Over forty settings under one title would be a list nobody reads."""
-    config = MODELS["calliper"].Config
+    config = MODELS[name].Config
     named = {field for fields in config.form_groups.values() for field in fields}
     assert named == set(config.model_fields)
     assert max(len(fields) for fields in config.form_groups.values()) <= 13
