@@ -20,6 +20,11 @@ QUESTIONS = (
     ("runs", "Is it better than counting?", "Every metric beside honest baselines, with the number of cases and an interval."),
     ("next_location", "Where next?", "One person, one step: the ranked guesses on the map, the truth, and how far off they are."),
     (
+        "grid_mobility",
+        "How does this cell breathe?",
+        "Trips that leave every cell at every hour, counted and predicted, and what the model saw of the cell.",
+    ),
+    (
         "experts",
         "Who was asked?",
         "Which experts a model asks about each visit, where and when they lead, and what their names agree with.",
@@ -48,7 +53,7 @@ def main() -> None:
             job_card.recent(limit=5)
     st.subheader("What Mobiscope answers", anchor=False)
     columns = [column for _ in range(0, len(QUESTIONS), 4) for column in st.columns(4, gap="medium")]
-    for column, (page, question, sentence) in zip(columns, QUESTIONS, strict=True):
+    for column, (page, question, sentence) in zip(columns, QUESTIONS, strict=False):
         with column:
             st.page_link(
                 str(navigation.path_of(page)),
