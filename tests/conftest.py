@@ -4,6 +4,9 @@ import os
 import socket
 from pathlib import Path
 
+# Before anything imports torch or NumPy: the suite runs one process per core, and threads of each would only get in each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 
 ROOT = Path(__file__).parent.parent
