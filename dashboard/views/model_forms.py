@@ -10,19 +10,32 @@ from engine.probes import Probe
 from engine.scenarios.edits import AnyEdit, ChangeStay, ShiftLast, TurnKnob
 
 LONGEST_TEXT = 2_000
+MECHANISMS = ("Override a probe", "Turn a setting")
+
+
+def wants_override() -> bool:
+    """The choice between overriding a probe and turning a setting."""
+    chosen = st.segmented_control(
+        "What changes", MECHANISMS, default=MECHANISMS[0], required=True, key="what_if.mechanism", label_visibility="collapsed"
+    )
+    return chosen != MECHANISMS[1]
+
+
+def experts_first(model: MobilityModel) -> dict[str, Probe]:
+    """The probes of a model, those of its experts before the others."""
+    probes = model.probes()
+    declared = [name for experts in model.experts().values() for name in (experts.routing, experts.raw)]
+    return {name: probes[name] for name in dict.fromkeys([*declared, *probes])}
 
 
 def draw_knobs(model: MobilityModel, add: Callable[[AnyEdit], None]) -> None:
-    """One knob of the model and its new value; nothing where the model declares none.
+    """One knob of the model and its new value.
 
     Args:
-        model: Who answers.
+        model: Who answers; one that declares some.
         add: Takes the edit.
     """
     knobs = model.knobs()
-    if not knobs:
-        return
-    st.markdown("**Turn a setting**, without training")
     key = st.selectbox("Setting", list(knobs), format_func=lambda name: knobs[name].title, key="what_if.knob")
     knob = knobs[key]
     st.caption(wording.literal(knob.meaning, 300))

@@ -145,8 +145,10 @@ def _mechanism(predictor: Predictor) -> None:
     if not isinstance(predictor, MobilityModel):
         panels.nothing("No mechanism to override", "A baseline counts; only models declare probes.")
         return
-    model_forms.draw_knobs(predictor, _add)
-    probes = {name: probe for name, probe in predictor.probes().items() if ACTIONS[probe.kind]}
+    if predictor.knobs() and not model_forms.wants_override():
+        model_forms.draw_knobs(predictor, _add)
+        return
+    probes = {name: probe for name, probe in model_forms.experts_first(predictor).items() if ACTIONS[probe.kind]}
     if not probes:
         panels.nothing("No mechanism to override", f"{wording.literal(predictor.title)} declares no probe with an action.")
         return

@@ -138,6 +138,8 @@ def test_an_expert_is_forced_by_name_and_a_knob_turned_on_the_what_if_page(page)
     expert.set_value(3).run()
     button(at, "Override").click().run()
     assert_healthy(at)
+    at.session_state["what_if.mechanism"] = "Turn a setting"
+    at.run()
     next(item for item in at.selectbox if item.label == "Value").set_value("dense").run()
     button(at, "Turn it").click().run()
     assert_healthy(at)
