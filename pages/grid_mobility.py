@@ -1,6 +1,7 @@
 """Grid mobility: the day of every cell, observed and predicted, on a map with a clock."""
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from dashboard import cached, panels, session, wording
@@ -162,9 +163,7 @@ def _parts(curves: Curves) -> str:
     return ", ".join(f"{wording.count(count)} {words}" for words, count in counts.items() if count)
 
 
-def _table(curves: Curves, outlines: CellOutlines, predictor: str, hour: int):  # type: ignore[no-untyped-def]
-    import pandas as pd
-
+def _table(curves: Curves, outlines: CellOutlines, predictor: str, hour: int) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "cell_id": curves.cell_ids,

@@ -1,6 +1,7 @@
 """Cells whose days have the same shape, on the map, as curves and in words."""
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 
 from dashboard import cached, panels, session, wording
@@ -99,9 +100,7 @@ def _words(run_id: str) -> None:
     st.caption("Words typical of each cluster, with the share of its cells whose descriptions hold them, and of all others.")
 
 
-def _table(curves: Curves, outlines: CellOutlines, clusters: np.ndarray):  # type: ignore[no-untyped-def]
-    import pandas as pd
-
+def _table(curves: Curves, outlines: CellOutlines, clusters: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "cell_id": curves.cell_ids,

@@ -1,5 +1,6 @@
 """Where a run of curves errs: by hour and by district, beside its baselines; and the same run under the other kind of split."""
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -80,14 +81,14 @@ def best_baseline(table: pd.DataFrame, model: str, metric: str = "r2") -> str | 
     return str(rows.loc[at, "predictor"])
 
 
-def _by_hour(table: pd.DataFrame, predictors: list[str], metric: str):  # type: ignore[no-untyped-def]
+def _by_hour(table: pd.DataFrame, predictors: list[str], metric: str) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     found = {}
     factor = 100 if FLOW_METRICS[metric].unit == "share" else 1
     for name in predictors:
         rows = table[(table["slice"] == "hour") & (table["metric"] == metric) & (table["predictor"] == name)].sort_values("group")
         if len(rows) == 24:
-            values = tuple(factor * rows[column].to_numpy(float) for column in ("value", "low", "high"))
-            found[str(rows["title"].iloc[0])] = values
+            value, low, high = (factor * rows[column].to_numpy(float) for column in ("value", "low", "high"))
+            found[str(rows["title"].iloc[0])] = (value, low, high)
     return found
 
 

@@ -39,6 +39,7 @@ from engine.scenarios.cell_edits import (
     DropModality,
     LeaveDistrictOut,
 )
+from engine.scenarios.cell_refit import split_without
 from engine.scenarios.cell_tables import edit_city
 from engine.scenarios.edits import ClosePlace
 from engine.scenarios.scenario import MOST_EDITS, Scenario
@@ -352,3 +353,35 @@ def test_too_many_edits_are_refused(grounds):
 def test_a_model_of_visits_refuses_edits_of_cells(tiny_city):
     with pytest.raises(ScenarioError, match="only a model of cells"):
         check_scenario(Scenario(edits=(DropModality(modality="poi"),)), tiny_city)
+
+
+# ---- split and command line -----------------------------------------------------------------------------------------------------
+
+
+def test_the_split_without_a_district_judges_that_district_and_nothing_else(grounds):
+    for district in sorted(set(grounds.cells.district)):
+        split = split_without(grounds.city, SPLIT, grounds.cells, district)
+        test = build_cell_samples(grounds.city, split).mask("test")
+        assert set(grounds.cells.district[test]) == {district}
+        assert test.sum() == (grounds.cells.district == district).sum()
+    with pytest.raises(ScenarioError, match="Atlantis"):
+        split_without(grounds.city, SPLIT, grounds.cells, "Atlantis")
+
+
+def test_the_command_line_gives_the_numbers_of_the_comparison(grounds, capsys):
+    import json
+    from types import SimpleNamespace
+
+    from engine.cli.cells import whatif_cells
+
+    scenario = Scenario(name="Bridge", edits=(AddEdge(cell_id="r000c000", neighbour="r005c005"),))
+    data = SimpleNamespace(city=grounds.city, cells=grounds.cells, inputs=grounds.inputs)
+    whatif_cells(SimpleNamespace(model=grounds.encoder, data=data), scenario, "a-run", 3, as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    found = compare_curves(grounds.encoder, grounds, scenario)
+    assert told["changed"] == found.changed.sum() and len(told["cells"]) == 3
+    most = found.cells.loc[found.cells["change"].abs().idxmax()]
+    assert told["cells"][0]["cell_id"] == most["cell_id"]
+    assert sum(told["cells"][0]["hours_after"]) == pytest.approx(most["after"])
+    whatif_cells(SimpleNamespace(model=grounds.encoder, data=data), scenario, "a-run", 3, as_json=False)
+    assert "join r000c000 and r005c005" in capsys.readouterr().out
