@@ -109,15 +109,6 @@ def _map(slug: str, run_id: str, found: CellInside, outlines: CellOutlines, row:
                 width=200,
             )
             modality = found.modalities.index(picked)
-        panels.reading(
-            "Drawn: arcs run to the chosen cell from the neighbours it takes from, width by weight. Openness: the share a cell takes from "
-            "neighbours rather than from itself. Influence: the sum of the weights others give to it. Reach: how much each cell matters to "
-            "the chosen cell's curve through all layers, by the gradient. Modality: its weight in the fusion.",
-            "Read: the paper's node importance is what is called openness here; it says how much a cell listens, not how much it is heard. "
-            "Look at influence and reach for that.",
-            "Do not conclude that weight is effect: cut the edge on the What-if page and see what changes.",
-            PAPER,
-        )
     values, title = _values(run_id, found, row, str(shown), probe, modality)
     base = cached.base(slug, theme, places=False, buildings="none", faint=True)
     layers = [*base.layers]
@@ -161,6 +152,15 @@ def _map(slug: str, run_id: str, found: CellInside, outlines: CellOutlines, row:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption("Click a cell to look at it.")
         st.toggle("Close to the cell", key="attention.cells.near")
+        panels.reading(
+            "Drawn: arcs run to the chosen cell from the neighbours it takes from, width by weight. Openness: the share a cell takes from "
+            "neighbours rather than from itself. Influence: the sum of the weights others give to it. Reach: how much each cell matters to "
+            "the chosen cell's curve through all layers, by the gradient. Modality: its weight in the fusion.",
+            "Read: the paper's node importance is what is called openness here; it says how much a cell listens, not how much it is heard. "
+            "Look at influence and reach for that.",
+            "Do not conclude that weight is effect: cut the edge on the What-if page and see what changes.",
+            PAPER,
+        )
         table = pd.DataFrame(
             {"cell_id": outlines.ids, title: values, "longitude": outlines.longitude, "latitude": outlines.latitude}
         )

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+import shapely
 import streamlit as st
 
 from dashboard import cached, panels, session, wording
@@ -100,7 +101,8 @@ def _map(slug: str, run_id: str, comparison: CurveComparison, outlines: CellOutl
     theme, city = session.theme(), cached.city(slug)
     panels.reading(
         "Drawn: trips after the edits minus trips before, in the hour of the clock; one limit on both sides for all hours. Cells that do "
-        "not change by a single bit are left blank. Edited cells have a pink outline, the chosen one a dark one.",
+        "not change by a single bit are left blank, outside of the grey outline. Edited cells are outlined in pink, the chosen one in black or "
+        "white.",
         "Read: the change reaches as many steps along the graph as the model has graph layers, and no farther.",
         "Do not conclude that people would move so: the model learnt what goes with what, not what brings about what.",
         "LMEMR specification §8.",
@@ -114,6 +116,13 @@ def _map(slug: str, run_id: str, comparison: CurveComparison, outlines: CellOutl
     if len(edited):
         above.append(cell_map.courses_layer("edited", cell_map.outline_courses(outlines.shapes[edited]), colours.rgba(pink), 3))
         marks.append(cell_clock.Mark("ring", f"edited ({len(edited)})", pink))
+    if comparison.changed.any():
+        reach = shapely.union_all(shapely.set_precision(outlines.shapes[comparison.changed], 1e-6))
+        grey = colours.ink("muted", theme)
+        above.insert(
+            0, cell_map.courses_layer("reach", cell_map.outline_courses(np.array([reach], object)), colours.rgba(grey), 1.5)
+        )
+        marks.append(cell_clock.Mark("ring", f"reached by the edits ({int(comparison.changed.sum())})", grey))
     chosen = np.array([index[cell] for cell in cells])
     above.append(cell_map.courses_layer("chosen", cell_map.outline_courses(outlines.shapes[chosen]), colours.rgba(ink), 1.6))
     marks.append(cell_clock.Mark("ring", "chosen", ink))
