@@ -6,10 +6,10 @@ import os
 import subprocess
 import sys
 import textwrap
-import zipfile
 from pathlib import Path
 
 from engine.city import gdal_guard
+from engine.city.readers.archives import safe_members
 from engine.city.readers.base import FileChoices, ReadContext, Reader, ReadResult, SniffedFile
 from engine.city.schema import check_table
 
@@ -20,8 +20,7 @@ def sniffed(path: Path, **given) -> SniffedFile:
     content = path.read_bytes()
     entries, kind = (), "unknown"
     if content.startswith(b"PK\x03\x04"):
-        with zipfile.ZipFile(path) as archive:
-            entries, kind = tuple(info.filename for info in archive.infolist() if not info.is_dir()), "zip"
+        entries, kind = tuple(member.filename for member in safe_members(path, path.name)), "zip"
     return SniffedFile(
         path=path,
         name=given.pop("name", path.name),
