@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+
+from pydantic import ValidationError
 
 from engine import models
 from engine.city.cell_samples import build_cell_samples
@@ -11,7 +14,7 @@ from engine.city.cell_splits import CellSplit
 from engine.city.city import City, open_city
 from engine.city.samples import VisitLog, build_samples
 from engine.city.splits import PARTS, Split
-from engine.errors import CityError, ConfigError, RequirementError, RunError
+from engine.errors import CityError, ConfigError, RequirementError, RunError, settings_sentence
 from engine.models.base import Data, GridModel, MobilityModel, ModelConfig, Report
 from engine.runs.request import RunRequest
 
@@ -32,6 +35,18 @@ def resolve_config(request: RunRequest) -> ModelConfig:
         ConfigError: If the model, the preset or a setting is unknown or out of range.
     """
     return model_class(request.model).Config.preset(request.preset, **request.config)
+
+
+def saved_config(model: str, saved: Mapping[str, Any]) -> ModelConfig:
+    """The settings a run was made with, in full, whatever has become of its preset since.
+
+    Raises:
+        ConfigError: If the model is unknown, or a setting is unknown or out of range now.
+    """
+    try:
+        return model_class(model).Config.model_validate(saved)
+    except ValidationError as error:
+        raise ConfigError(settings_sentence(error)) from None
 
 
 def check(request: RunRequest, city: City) -> dict[str, Any]:

@@ -172,7 +172,7 @@ class Run:
         model_type = building.model_class(request.model)
         data = building.prepare_data(city, request.split, model_type)
         try:
-            model = model_type.build(building.resolve_config(request), data, request.seed)
+            model = model_type.build(building.saved_config(request.model, self.config), data, request.seed)
         except MobiscopeError as error:
             raise RunError(
                 f"Run `{self.id}`, made by Mobiscope {record.get('engine', 'unknown')}, cannot be rebuilt here: {error}"

@@ -17,7 +17,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 import engine
-from engine import faults
+from engine import faults, store
 from engine.errors import MobiscopeError, RunError, TrainingStopped
 from engine.runs import jobs, registry
 from engine.runs.folder import RunFolder
@@ -170,7 +170,7 @@ def _do(folder: RunFolder, progress: Progress) -> dict[str, float]:
     data = building.prepare_data(city, request.split, model_type)
 
     progress.phase("building the model")
-    config = building.resolve_config(request)
+    config = building.saved_config(request.model, store.read_json(folder.config_path))
     model = model_type.build(config, data, request.seed, progress.note)
     data = building.with_inputs(data, model, progress.note)
     faults.point("run.built")
@@ -278,8 +278,6 @@ def _evaluate_curves(
 
 
 def _write_table(folder: RunFolder, name: str, frame: Any) -> None:
-    from engine import store
-
     faults.point("run.table")
     folder.tables.mkdir(exist_ok=True)
     with store.replacing(folder.tables / f"{name}.parquet") as temporary:

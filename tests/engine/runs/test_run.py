@@ -2,10 +2,11 @@ import pytest
 
 from engine.errors import RunError
 from engine.runs import Run, list_runs, submit
+from tests.engine.runs.bigram import BigramConfig
 from tests.engine.runs.conftest import wait_until
 
 
-def test_a_submitted_run_trains_in_its_own_process_and_can_be_opened(request_for) -> None:
+def test_a_submitted_run_trains_in_its_own_process_and_can_be_opened(request_for, monkeypatch) -> None:
     run_id = submit(request_for(epochs=6))
     status = wait_until(run_id, lambda status: status.has_ended)
     run = Run.open(run_id)
@@ -23,6 +24,9 @@ def test_a_submitted_run_trains_in_its_own_process_and_can_be_opened(request_for
     assert (loaded.model.predict(samples.histories()).log_probability.argmax(1) == samples.true_location).mean() == pytest.approx(
         metrics["bigram"]
     )
+    later = {"tiny": BigramConfig(batch_size=99), "demo": BigramConfig(batch_size=99), "paper": BigramConfig(batch_size=99)}
+    monkeypatch.setattr(BigramConfig, "presets", classmethod(lambda cls: later))
+    assert run.load().model.config == loaded.model.config, "a preset changed by a later version leaves earlier runs as they were"
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "nobody", "", "a/b", "."])
