@@ -32,4 +32,5 @@ def choose_device(wish: str = "auto") -> Device:
         return Device(torch.device("cuda"), torch.cuda.get_device_name(0))
     if wish in ("auto", "mps") and torch.backends.mps.is_available():
         return Device(torch.device("mps"), "Apple GPU")
-    return Device(torch.device("cpu"), f"CPU, {torch.get_num_threads()} threads")
+    threads = torch.get_num_threads()
+    return Device(torch.device("cpu"), f"CPU, {threads} thread{'s' if threads > 1 else ''}")
