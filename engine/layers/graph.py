@@ -17,6 +17,9 @@ from engine.probes import Probe
 
 GraphKind = Literal["attention", "mean", "self", "none"]
 
+EVEN_START = 0.1
+"""Scale of a fresh attention's preferences beside an own path: it begins near the mean and learns whom to prefer."""
+
 
 @dataclass(frozen=True, eq=False)
 class Neighbours:
@@ -69,10 +72,18 @@ class GraphAttention(nn.Module):
         concatenate: Whether heads are joined (else averaged).
         dropout: On attention weights.
         slope: Negative slope of the LeakyReLU.
+        preference: Scale of the vectors that prefer one neighbour to another at the start; near zero every one counts alike.
     """
 
     def __init__(
-        self, width_in: int, width_out: int, heads: int, concatenate: bool = True, dropout: float = 0.2, slope: float = 0.2
+        self,
+        width_in: int,
+        width_out: int,
+        heads: int,
+        concatenate: bool = True,
+        dropout: float = 0.2,
+        slope: float = 0.2,
+        preference: float = 1.0,
     ) -> None:
         super().__init__()
         self.heads, self.width_out, self.concatenate, self.rate, self.slope = heads, width_out, concatenate, dropout, slope
@@ -82,6 +93,9 @@ class GraphAttention(nn.Module):
         self.bias = nn.Parameter(torch.zeros(heads * width_out if concatenate else width_out))
         for weight in (self.project.weight, self.as_source, self.as_target):
             nn.init.xavier_uniform_(weight)
+        with torch.no_grad():
+            self.as_source.mul_(preference)
+            self.as_target.mul_(preference)
         self.attention = Probe(
             "graph",
             ("cell", "head", "neighbour"),
@@ -125,6 +139,9 @@ class GraphBlock(nn.Module):
 
     The skip is the identity where widths agree and a linear map elsewhere; the released code has no skip where they agree.
 
+    In the published block a cell's own vector reaches the layer only as one part of a mixture with its neighbours. With an own path
+    the cell has a layer to itself, as under `self`, and the messages are added with a learnt gain per channel that starts small.
+
     Args:
         width_in, width_out: Widths of a cell's vector before and after.
         heads: Attention heads; joined heads share `width_out`.
@@ -132,21 +149,44 @@ class GraphBlock(nn.Module):
         kind: `attention`; `mean` of the neighbours; `self`: the same layers without any neighbour.
         dropout: After the messages and on attention weights.
         skip: Whether the residual connection is there.
+        own_path: Whether a cell has a layer to itself beside the messages.
+        gain: Of the messages at the start, where there is an own path.
     """
 
+    gain: Tensor | None
+
     def __init__(
-        self, width_in: int, width_out: int, heads: int, concatenate: bool, kind: GraphKind, dropout: float, skip: bool = True
+        self,
+        width_in: int,
+        width_out: int,
+        heads: int,
+        concatenate: bool,
+        kind: GraphKind,
+        dropout: float,
+        skip: bool = True,
+        own_path: bool = False,
+        gain: float = 0.1,
     ) -> None:
         super().__init__()
         self.kind, self.has_skip = kind, skip
         self.norm = nn.LayerNorm(width_in)
         self.messages: nn.Module
         if kind == "attention":
-            self.messages = GraphAttention(width_in, width_out // heads if concatenate else width_out, heads, concatenate, dropout)
+            self.messages = GraphAttention(
+                width_in,
+                width_out // heads if concatenate else width_out,
+                heads,
+                concatenate,
+                dropout,
+                preference=EVEN_START if own_path else 1.0,
+            )
         elif kind == "mean":
             self.messages = GraphMean(width_in, width_out)
         else:
             self.messages = nn.Linear(width_in, width_out)
+        has_own_path = own_path and kind != "self"
+        self.own = nn.Linear(width_in, width_out) if has_own_path else None
+        self.gain = nn.Parameter(torch.full((width_out,), gain)) if has_own_path else None
         self.dropout = nn.Dropout(dropout)
         self.skip = nn.Linear(width_in, width_out) if skip and width_in != width_out else nn.Identity()
 
@@ -154,7 +194,11 @@ class GraphBlock(nn.Module):
         """(cell, width_in) -> (cell, width_out)."""
         normal = self.norm(cells)
         passed = self.messages(normal) if self.kind == "self" else self.messages(normal, neighbours)
-        passed = self.dropout(F.gelu(passed))
+        if self.own is None or self.gain is None:
+            passed = F.gelu(passed)
+        else:
+            passed = F.gelu(self.own(normal)) + self.gain * passed
+        passed = self.dropout(passed)
         return self.skip(cells) + passed if self.has_skip else passed
 
 
@@ -169,10 +213,20 @@ class GraphContext(nn.Module):
         kind: See `GraphBlock`; `none` passes cells through untouched.
         dropout: See `GraphBlock`.
         skips_everywhere: Off: as released, no skip where widths agree.
+        own_path, gain: See `GraphBlock`.
     """
 
     def __init__(
-        self, width: int, hidden: int, heads: int, blocks: int, kind: GraphKind, dropout: float, skips_everywhere: bool = True
+        self,
+        width: int,
+        hidden: int,
+        heads: int,
+        blocks: int,
+        kind: GraphKind,
+        dropout: float,
+        skips_everywhere: bool = True,
+        own_path: bool = False,
+        gain: float = 0.1,
     ) -> None:
         super().__init__()
         self.blocks = nn.ModuleList()
@@ -181,9 +235,9 @@ class GraphContext(nn.Module):
         widths = [width, *[hidden] * (blocks - 1), width]
         for number, (before, after) in enumerate(pairwise(widths)):
             is_last = number == blocks - 1
-            self.blocks.append(
-                GraphBlock(before, after, 1 if is_last else heads, not is_last, kind, dropout, skips_everywhere or before != after)
-            )
+            skip = skips_everywhere or before != after
+            heads_here = 1 if is_last else heads
+            self.blocks.append(GraphBlock(before, after, heads_here, not is_last, kind, dropout, skip, own_path, gain))
 
     def forward(self, cells: Tensor, neighbours: Neighbours) -> Tensor:
         """(cell, width) -> (cell, width)."""

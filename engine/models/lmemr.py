@@ -121,7 +121,17 @@ class LMEMR(GridModel):
         )
         self.context = nn.ModuleDict(
             {
-                name: GraphContext(c.width, c.graph_hidden, c.graph_heads, c.graph_blocks, c.graph, c.dropout, c.graph_skips)
+                name: GraphContext(
+                    c.width,
+                    c.graph_hidden,
+                    c.graph_heads,
+                    c.graph_blocks,
+                    c.graph,
+                    c.dropout,
+                    c.graph_skips,
+                    c.graph_own_path,
+                    c.graph_gain,
+                )
                 for name in self.modalities
             }
         )

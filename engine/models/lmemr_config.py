@@ -24,7 +24,9 @@ class LMEMRConfig(ModelConfig):
             "intra_contrast", "inter_contrast", "contrastive_parity", "temperature", "negatives", "all_negatives_up_to",
         ),
         "Words and pictures together": ("channel_similarity", "encoder_hidden", "encoder_layers", "width"),
-        "Neighbours": ("graph", "graph_skips", "neighbour_count", "graph_blocks", "graph_hidden", "graph_heads"),
+        "Neighbours": (
+            "graph", "graph_own_path", "graph_gain", "graph_skips", "neighbour_count", "graph_blocks", "graph_hidden", "graph_heads",
+        ),
         "Modalities together": ("fusion", "fusion_heads", "fusion_layers", "modality_dropout"),
         "Hours and bins": (
             "hour_conditioning", "hour_width", "temporal_layers", "temporal_heads", "feed_forward", "head", "bins", "bin_kind",
@@ -89,6 +91,18 @@ class LMEMRConfig(ModelConfig):
     )
     graph_skips: bool = Field(
         True, title="Skips everywhere", description="Residual in every graph block; off: not where widths agree, as released."
+    )
+    graph_own_path: bool = Field(
+        True,
+        title="Own path",
+        description="Give a cell a layer to itself in each graph block and add its neighbours; off: mix both first, as published.",
+    )
+    graph_gain: float = Field(
+        0.1,
+        ge=0,
+        le=2,
+        title="Gain of neighbours",
+        description="With an own path: how much of the neighbours' messages is added at the start; learnt per channel.",
     )
     neighbour_count: bool = Field(
         False,
@@ -228,6 +242,7 @@ class LMEMRConfig(ModelConfig):
             ),
             "paper": cls(
                 contrastive_parity=True,
+                graph_own_path=False,
                 area_term=False,
                 bin_offsets=False,
                 width=256,

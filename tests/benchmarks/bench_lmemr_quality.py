@@ -35,6 +35,7 @@ from engine.training.loop import Trainer
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "full": {},
     "no_graph": {"graph": "self"},
+    "published_graph": {"graph_own_path": False},
     "no_graph_layers": {"graph": "none"},
     "gcn": {"graph": "mean"},
     "no_semantics": {"semantics": "off"},

@@ -42,6 +42,7 @@ LMEMR_SETTINGS = {
     "encoder_hidden": 64,
     "graph_hidden": 32,
     "graph_heads": 2,
+    "graph_own_path": False,  # as measured; own paths came later
     "hour_width": 16,
     "temporal_layers": 1,
     "feed_forward": 64,

@@ -230,6 +230,7 @@ def test_it_learns_the_level_that_its_inputs_show(cells, inputs):
         {"channel_similarity": "batch"},
         {"graph": "none"},
         {"graph": "mean", "graph_skips": False},
+        {"graph_own_path": False},
         {"neighbour_count": True},
         {"fusion": "flatten"},
         {"fusion": "gated"},
