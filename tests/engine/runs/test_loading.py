@@ -56,8 +56,7 @@ def test_other_vocabularies_are_refused(done: Run, monkeypatch: pytest.MonkeyPat
 
 
 def test_settings_this_version_does_not_know_are_refused(done: Run) -> None:
-    record = done.folder.record()
-    change_json(done.folder.record_path, request=record["request"] | {"config": {"epochs": 1, "antennas": 3}})
+    change_json(done.folder.config_path, antennas=3)
     with pytest.raises(
         RunError, match=r"cannot be rebuilt here: These settings do not fit\. `antennas`: extra inputs are not permitted"
     ):
