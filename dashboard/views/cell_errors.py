@@ -153,9 +153,7 @@ def _train(run_id: str, kind: str) -> None:
     run = Run.open(run_id)
     split = run.request.split
     assert isinstance(split, CellSplit)
-    request = run.request.model_copy(
-        update={"split": split.model_copy(update={"kind": kind}), "name": f"{run.summary.name}, {KINDS[kind]}"[:120]}
-    )
+    request = run.again(split=split.model_copy(update={"kind": kind}), name=f"{run.summary.name}, {KINDS[kind]}"[:120])
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.markdown(f"There is no finished run of the same settings on {KINDS[kind]}.")
         if st.button(f"Train it on {KINDS[kind]}", key=f"grid.twin.{kind}", type="primary"):

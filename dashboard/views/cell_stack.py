@@ -88,7 +88,7 @@ def _offer_refit(edit: LeaveDistrictOut, run_id: str, position: int) -> None:
         panels.refusal(error)
         return
     name = f"{run.summary.name}, without {edit.district}"[:120]
-    request = run.request.model_copy(update={"split": split, "name": name})
+    request = run.again(split=split, name=name)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if st.button("Train without it", key=f"what_if.refit.{position}", type="primary"):
             try:

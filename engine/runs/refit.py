@@ -7,7 +7,6 @@ from engine.city.city import City
 from engine.errors import ScenarioError
 from engine.models.base import Predictor
 from engine.runs.jobs import submit
-from engine.runs.request import RunRequest
 from engine.runs.run import Run
 from engine.scenarios.apply import apply_to_city
 from engine.scenarios.compare import effect_of
@@ -70,9 +69,8 @@ def refit(run_id: str, scenario: Scenario) -> str:
         raise ScenarioError("The scenario edits no place, so training again would give the same model. Edit the city first.")
     run = Run.open(run_id)
     edited = _saved(apply_to_city(scenario, run.city()), scenario)
-    request = run.request
     name = f"{run.summary.name}, {scenario.name}"[:120]
-    return submit(RunRequest.model_validate(request.model_dump() | {"city": edited, "name": name}))
+    return submit(run.again(city=edited, name=name))
 
 
 def _saved(city: City, scenario: Scenario) -> str:

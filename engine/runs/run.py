@@ -74,6 +74,17 @@ class Run:
                 f"Run `{self.id}` was made by Mobiscope {record.get('engine', 'unknown')} and its request cannot be read. {reason}"
             ) from None
 
+    def again(self, **changes: Any) -> RunRequest:
+        """The request that trains this run once more, with its own settings in full: its preset may have changed since.
+
+        Args:
+            changes: Fields of the request that differ, such as the city, the split or the name.
+
+        Raises:
+            RunError: As in `request`.
+        """
+        return RunRequest.model_validate(self.request.model_dump() | {"config": self.config} | changes)
+
     @property
     def config(self) -> dict[str, Any]:
         """The model's settings in full."""

@@ -52,7 +52,9 @@ def test_training_again_happens_on_a_new_city_with_the_same_settings(done, city)
     scenario = retag(city)
     new_run = refit(done, scenario)
     old, new = Run.open(done).request, Run.open(new_run).request
-    assert new.model_dump(exclude={"city", "name"}) == old.model_dump(exclude={"city", "name"})
+    apart = {"city", "name", "config"}
+    assert new.model_dump(exclude=apart) == old.model_dump(exclude=apart)
+    assert Run.open(new_run).config == Run.open(done).config, "also where the preset has changed since"
     edited = open_city(new.city)
     assert edited.fingerprint != city.fingerprint == open_city(city.name).fingerprint
     assert edited.table("locations")["category"].iloc[0] == "Bakery"
