@@ -28,4 +28,4 @@ def test_training_again_is_offered_with_its_time_and_queued_by_a_click(own_copy,
     assert "is in the queue" in words(at)
     new = next(run for run in list_runs() if run.state == "PENDING")
     assert len(list_cities()) == 2 and new.city != "aldhaven"
-    assert Run.open(new.id).request.config == Run.open(run_id).request.config
+    assert Run.open(new.id).config == Run.open(run_id).config
