@@ -14,7 +14,7 @@ from dashboard import wording
 from engine.city.samples import Histories, Places, Samples
 from engine.city.splits import PARTS
 from engine.evaluation.ranking import rank_of, top_of
-from engine.models.base import Predictor
+from engine.models.answers import Predictor
 from engine.scenarios.query import edit_histories
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

@@ -6,14 +6,18 @@ Names that came from uploads go through `literal` wherever Streamlit would read 
 import html
 import math
 import re
+from collections import Counter
+from collections.abc import Hashable, Mapping
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import pandas as pd
 
 # Invisible and without width: splits what Markdown plug-ins look for after the backslashes have been read.
 WORD_JOINER = "\u2060"
 NARROW_SPACE = "\u202f"
+
+Key = TypeVar("Key", bound=Hashable)
 
 
 class HasInterval(Protocol):
@@ -49,6 +53,22 @@ def html_literal(text: object, limit: int = 120) -> str:
     """A name for HTML tooltips and Plotly labels."""
     plain = "".join(character if character.isprintable() else " " for character in str(text)).strip()
     return html.escape(plain if len(plain) <= limit else plain[: limit - 1] + "…")
+
+
+def told_apart(labels: Mapping[Key, str]) -> dict[Key, str]:
+    """Labels of options, no two of them the same: those that several share are followed by their key.
+
+    A browser answers with the label alone, so of two options called the same it can only ever mean the first.
+    """
+    often = Counter(labels.values())
+    found, taken = {}, {label for label, times in often.items() if times == 1}
+    for key, label in labels.items():
+        own = label if often[label] == 1 else f"{label} ({key})"
+        while own in taken and often[label] > 1:
+            own += "*"
+        taken.add(own)
+        found[key] = own
+    return found
 
 
 def count(number: float) -> str:

@@ -9,7 +9,7 @@ from dashboard.views import expert_cards, expert_elsewhere, expert_map, expert_p
 from dashboard.views.question_picker import pick_question
 from dashboard.views.run_gate import gate
 from engine.evaluation import routing
-from engine.models.base import ExpertSet
+from engine.models.declarations import ExpertSet
 
 QUESTION = "Who was asked?"
 BELOW = ("Cards", "Load", "Rhythm", "This person", "Differences", "Labels", "Visits", "Another city")

@@ -42,8 +42,9 @@ def main() -> None:
             width=150,
         )
         labels = {item.label: item for item in series}
+        shorter = wording.told_apart({label: _short(label) for label in labels})
         wanted = st.multiselect(
-            "Compared", list(labels), default=_proposed(series, metric), key="long_tail.series", format_func=_short
+            "Compared", list(labels), default=_proposed(series, metric), key="long_tail.series", format_func=shorter.__getitem__
         )
     chosen = [labels[label] for label in wanted]
     if not chosen:

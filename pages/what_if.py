@@ -21,7 +21,7 @@ from engine.city.city import City
 from engine.city.samples import Places, Samples
 from engine.errors import MobiscopeError
 from engine.evaluation.metrics import METRICS
-from engine.models.base import Predictor
+from engine.models.answers import Predictor
 from engine.scenarios.apply import apply_to_places
 from engine.scenarios.compare import Comparison, compare, compare_metrics
 from engine.scenarios.counterfactual import smallest_flips

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from engine.city.cell_samples import CellSamples
     from engine.city.cell_splits import CellSplit
     from engine.encoders.cell_features import CellInputs
-    from engine.models.base import CurvePredictor
+    from engine.models.answers import CurvePredictor
     from engine.scenarios.cell_compare import CurveComparison, Grounds
     from engine.scenarios.scenario import Scenario
 

@@ -102,5 +102,5 @@ def _vectors(run_id: str, home: str, stamp: int) -> dict[str, Any]:
 
 
 def vectors(run_id: str) -> dict[str, Any]:
-    """The embeddings a grid run's model declares, by name (`engine.models.base.Embedding`); read-only."""
+    """The embeddings a grid run's model declares, by name (`engine.models.declarations.Embedding`); read-only."""
     return _vectors(run_id, str(store.home()), weights_stamp(run_id))

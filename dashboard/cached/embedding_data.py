@@ -16,7 +16,7 @@ def _embeddings(run_id: str, home: str, stamp: int) -> dict[str, Any]:
 
 
 def embeddings(run_id: str) -> dict[str, Any]:
-    """The embeddings a run's model declares, by name (`engine.models.base.Embedding`); read-only."""
+    """The embeddings a run's model declares, by name (`engine.models.declarations.Embedding`); read-only."""
     return _embeddings(run_id, str(store.home()), weights_stamp(run_id))
 
 

@@ -15,7 +15,8 @@ from engine import store
 if TYPE_CHECKING:
     from engine.evaluation.routed import LabelCheck, Routed
     from engine.evaluation.transfer import ZeroShot
-    from engine.models.base import ExpertSet, PointAnswer
+    from engine.models.answers import PointAnswer
+    from engine.models.declarations import ExpertSet
 
 MOST_QUESTIONS = 1_500
 """Questions of a slice whose routing is watched; of a larger one, so many spread evenly."""

@@ -15,7 +15,7 @@ from engine.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from dashboard.questions import QueryEdit, Reply
-    from engine.models.base import Predictor
+    from engine.models.answers import Predictor
 
 
 @st.cache_resource(max_entries=2, show_spinner="Fitting the baselines")

@@ -14,7 +14,9 @@ from engine.runs import Run, RunSummary, list_runs
 from engine.runs.folder import RunFolder
 
 if TYPE_CHECKING:
-    from engine.models.base import Missing, ModelConfig, Task
+    from engine.models.base import Task
+    from engine.models.declarations import Missing
+    from engine.models.settings import ModelConfig
 
 
 def runs() -> list[RunSummary]:

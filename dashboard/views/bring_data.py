@@ -222,6 +222,7 @@ def _recognised(found: Found, choices: IngestChoices) -> IngestChoices:
     files = {file.file: file for file in found.inspection.files}
     name = next(iter(files))
     if len(files) > 1:
+        names = wording.told_apart({file: wording.literal(file, limit=48) for file in files})
         name = st.segmented_control(
             "File",
             list(files),
@@ -229,7 +230,7 @@ def _recognised(found: Found, choices: IngestChoices) -> IngestChoices:
             required=True,
             wrap=True,
             key=f"bring.file.{len(files)}",
-            format_func=lambda file: wording.literal(file, limit=48),
+            format_func=names.__getitem__,
         )
     file = files[name] if name in files else next(iter(files.values()))
     own = choices.files.get(file.file, FileChoices())

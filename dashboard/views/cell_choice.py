@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from dashboard import session
+from dashboard import session, wording
 from dashboard.cached.cell_data import CellOutlines, Curves
 from engine.city.splits import PARTS
 
@@ -31,16 +31,21 @@ def pick(curves: Curves, outlines: CellOutlines, key: str) -> list[str]:
     cells = chosen(curves)
     if not cells:
         return cells
-    index = curves.index
+    names = labels(outlines)
     session.set_widget(f"{key}.cell", cells[0])
     st.selectbox(
         "Cell",
         [str(cell) for cell in curves.cell_ids],
-        format_func=lambda cell: label(outlines, index[cell]),
+        format_func=names.__getitem__,
         key=f"{key}.cell",
         on_change=lambda: session.select([session.widget(f"{key}.cell", cells[0])], "list of cells", kind="cell"),
     )
     return cells
+
+
+def labels(outlines: CellOutlines) -> dict[str, str]:
+    """What lists call each cell, by its id."""
+    return wording.told_apart({str(cell): label(outlines, row) for row, cell in enumerate(outlines.ids)})
 
 
 def label(outlines: CellOutlines, row: int) -> str:

@@ -55,9 +55,9 @@ def _add(edit: AnyEdit) -> None:
 
 def _other(outlines: CellOutlines, cell: str, words: str, key: str, among: np.ndarray | None = None) -> str | None:
     """Another cell, chosen by name."""
-    index = {str(one): row for row, one in enumerate(outlines.ids)}
+    names = cell_choice.labels(outlines)
     offered = [str(one) for one in (outlines.ids if among is None else outlines.ids[among]) if str(one) != cell]
-    return st.selectbox(words, offered, format_func=lambda one: cell_choice.label(outlines, index[one]), key=key)
+    return st.selectbox(words, offered, format_func=names.__getitem__, key=key)
 
 
 def _places(base: Grounds, outlines: CellOutlines, cell: str) -> None:

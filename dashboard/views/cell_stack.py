@@ -9,7 +9,7 @@ from dashboard.cached import cell_data
 from engine import store
 from engine.cli import command_for
 from engine.errors import MobiscopeError
-from engine.models.base import CurvePredictor
+from engine.models.answers import CurvePredictor
 from engine.runs import Run, submit
 from engine.scenarios.cell_apply import check_cell_scenario
 from engine.scenarios.cell_compare import effect_on_curves

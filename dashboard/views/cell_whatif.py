@@ -21,7 +21,7 @@ from engine.scenarios.cell_compare import CurveComparison, compare_curve_metrics
 from engine.scenarios.scenario import EditStack, Scenario
 
 if TYPE_CHECKING:
-    from engine.models.base import CurvePredictor
+    from engine.models.answers import CurvePredictor
 
 QUESTION = "What if?"
 BELOW = ("Curve", "Changed cells", "Figures")

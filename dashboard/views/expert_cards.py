@@ -10,7 +10,7 @@ from dashboard.views.export_menu import export_menu
 from engine.city.samples import Samples
 from engine.evaluation import routing
 from engine.evaluation.routed import LabelCheck
-from engine.models.base import ExpertSet
+from engine.models.declarations import ExpertSet
 
 SHOWN = 5
 EXAMPLES = 6

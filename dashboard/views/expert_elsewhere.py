@@ -38,7 +38,9 @@ def draw(slug: str, run_id: str, title: str) -> None:
             "Its weights hold vectors of that city's places or people, which another city does not have.",
         )
         return
-    others = {entry.slug: entry.info.name for entry in cached.cities() if entry.slug != slug and entry.info.rows.get("visits", 0)}
+    others = wording.told_apart(
+        {entry.slug: entry.info.name for entry in cached.cities() if entry.slug != slug and entry.info.rows.get("visits", 0)}
+    )
     if not others:
         panels.nothing("There is no other city with visits", "Make one or bring one on the Home page, then come back.")
         return

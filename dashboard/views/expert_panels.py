@@ -13,7 +13,7 @@ from dashboard.views.export_menu import export_menu
 from engine.city.samples import Samples
 from engine.evaluation import routing
 from engine.evaluation.routed import LabelCheck
-from engine.models.base import ExpertSet
+from engine.models.declarations import ExpertSet
 
 MOST_GROUPS = 14
 RAW, USED = "before the choice", "as used"

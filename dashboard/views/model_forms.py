@@ -5,7 +5,8 @@ from collections.abc import Callable
 import streamlit as st
 
 from dashboard import wording
-from engine.models.base import Knob, MobilityModel
+from engine.models.base import MobilityModel
+from engine.models.declarations import Knob
 from engine.probes import Probe
 from engine.scenarios.edits import AnyEdit, ChangeStay, ShiftLast, TurnKnob
 

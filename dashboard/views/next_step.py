@@ -24,7 +24,7 @@ from dashboard.views.city_map import Entry
 from dashboard.views.export_menu import export_menu
 from engine.city.city import City
 from engine.city.samples import Places, Samples
-from engine.models.base import Predictor
+from engine.models.answers import Predictor
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MOST_PEOPLE = 2_000

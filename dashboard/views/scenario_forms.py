@@ -8,7 +8,8 @@ from dashboard.questions import WEEKDAYS
 from dashboard.views import model_forms, scenario_stack
 from engine.city.samples import Places
 from engine.errors import MobiscopeError
-from engine.models.base import MobilityModel, Predictor
+from engine.models.answers import Predictor
+from engine.models.base import MobilityModel
 from engine.scenarios.edits import (
     AddPlace,
     AnyEdit,

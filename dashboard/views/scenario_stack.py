@@ -9,7 +9,8 @@ from engine import store
 from engine.city.city import City
 from engine.city.samples import Samples
 from engine.errors import MobiscopeError
-from engine.models.base import NextLocationModel, Predictor
+from engine.models.answers import Predictor
+from engine.models.base import NextLocationModel
 from engine.runs.refit import plan_refit, refit
 from engine.scenarios.apply import check_scenario
 from engine.scenarios.compare import effect_of

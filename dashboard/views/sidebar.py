@@ -58,7 +58,7 @@ def _settle(cities: list[cached.CityEntry]) -> None:
 
 def _city(cities: list[cached.CityEntry]) -> None:
     slugs = [entry.slug for entry in cities]
-    names = {entry.slug: entry.name for entry in cities}
+    names = wording.told_apart({entry.slug: entry.name for entry in cities})
     session.set_widget(_CITY, session.city())
     st.selectbox(
         "City",
@@ -77,7 +77,7 @@ def _run() -> None:
     if not runs:
         st.caption("No run on this city yet. Train makes one.")
         return
-    names = {run.id: cached.run_label(run) for run in runs}
+    names = wording.told_apart({run.id: cached.run_label(run) for run in runs})
     chosen = session.run()
     if chosen not in names:
         finished = [run.id for run in runs if run.state == "DONE"]

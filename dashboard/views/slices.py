@@ -43,12 +43,15 @@ def series_of(run_id: str) -> list[Series]:
     """The model of a run, the models of other finished runs that answered the same samples, and the run's baselines."""
     request = Run.open(run_id).request
     own = cached.run_table(run_id, "metrics")
-    found = [Series(_run_name(run_id), run_id, request.model, True)]
+    models = {run_id: request.model}
     for other in cached.runs():
         if other.id != run_id and other.state == "DONE" and other.city == session.city():
             asked = Run.open(other.id).request
             if asked.split == request.split:
-                found.append(Series(_run_name(other.id), other.id, asked.model, True))
+                models[other.id] = asked.model
+    summaries = {run.id: run for run in cached.runs()}
+    names = wording.told_apart({run: cached.run_label(summaries[run]) for run in models})
+    found = [Series(names[run], run, model, True) for run, model in models.items()]
     titles = dict(zip(own["predictor"], own["title"], strict=True))
     found += [Series(title, run_id, name, False) for name, title in titles.items() if name != request.model]
     return found
@@ -185,8 +188,3 @@ def cases(slug: str, predictions: pd.DataFrame, places: Places, title: str) -> t
         st.caption(f"The {MOST_CASES:,} cases with the least probability of {len(predictions):,}.")
     rows = state["selection"]["rows"] if state else []
     return (str(worst["user_id"].iloc[rows[0]]), int(worst["step"].iloc[rows[0]])) if rows else None
-
-
-def _run_name(run_id: str) -> str:
-    summary = next(run for run in cached.runs() if run.id == run_id)
-    return cached.run_label(summary)

@@ -1,7 +1,6 @@
 """What to train: the split on the map, the model, its settings, the command that does the same, and the start."""
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 from pydantic import ValidationError
 
@@ -11,7 +10,7 @@ from dashboard.figures.parts import PART_TITLES, part_layers, timeline, unseen_p
 from dashboard.views import cell_split_form, hidden_places
 from engine.city.cell_splits import CellSplit
 from engine.city.city import City
-from engine.city.splits import PARTS, Split
+from engine.city.splits import PARTS, Split, split_kinds
 from engine.cli import command_for
 from engine.errors import MobiscopeError
 from engine.models import task_of
@@ -114,12 +113,7 @@ def _chosen_split(slug: str, city: City, model: str, lacks: bool) -> Split | Cel
 
 
 def _split(slug: str, city: City) -> Split | None:
-    visits = city.table("visits") if city.has("visits") else pd.DataFrame()
-    kinds = [
-        kind
-        for kind, column in (("published", "split"), ("chronological", "user_id"), ("session", "session_id"))
-        if column in visits
-    ]
+    kinds = split_kinds(city)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader("What it learns from", anchor=False)
         panels.reading(
@@ -132,10 +126,10 @@ def _split(slug: str, city: City) -> Split | None:
         hidden = hidden_places.prepared(slug)
         with st.popover("Change the split", type="tertiary"):
             chosen = forms.draw(
-                Split(kind=kinds[0] if kinds else "chronological", hidden_locations=hidden),
+                Split(kind=kinds[0], hidden_locations=hidden),
                 "train.split.hidden" if hidden else "train.split",
                 fields=[name for name in Split.model_fields if name != "hidden_locations"] if hidden else None,
-                options={"kind": kinds or ["chronological"]},
+                options={"kind": kinds},
                 visible=5,
             )
     hidden_places.note(slug)

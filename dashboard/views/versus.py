@@ -42,9 +42,9 @@ def versus(first: RunSummary, second: RunSummary) -> None:
         f"**{wording.literal(first.name)}** ranks the truth higher in {wording.count(wins[0])} of {wording.count(len(cases))} cases, "
         f"**{wording.literal(second.name)}** in {wording.count(wins[1])}; in {wording.count(len(cases) - sum(wins))} they agree."
     )
-    names = dict(zip(SIDES, (first.name, second.name), strict=True))
+    names = wording.told_apart(dict(zip(SIDES, (wording.literal(first.name), wording.literal(second.name)), strict=True)))
     winner = st.segmented_control(
-        "Won by", SIDES, default="first", required=True, format_func=lambda side: wording.literal(names[side]), key="versus.winner"
+        "Won by", SIDES, default="first", required=True, format_func=names.__getitem__, key="versus.winner"
     )
     gain = np.log(cases["rank_second"].clip(upper=1e6)) - np.log(cases["rank_first"].clip(upper=1e6))
     order = (gain if winner == "first" else -gain).sort_values(ascending=False, kind="stable")

@@ -12,12 +12,16 @@ from engine.errors import ConfigError
 PARTS = ("train", "valid", "test")
 
 
+SplitKind = Literal["published", "chronological", "session"]
+_COLUMN_OF: dict[SplitKind, str] = {"published": "split", "chronological": "user_id", "session": "session_id"}
+
+
 class Split(BaseModel):
     """How a city's visits are divided, plus the places hidden from training (the inductive setting)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["published", "chronological", "session"] = Field(
+    kind: SplitKind = Field(
         "chronological",
         title="Split",
         description="published: the `split` column of the visits. chronological: per user by day. session: per user by session.",
@@ -30,6 +34,15 @@ class Split(BaseModel):
     hidden_share: float = Field(0.0, ge=0, lt=1, description="Share of training places hidden from training, drawn by `seed`.")
     hidden_locations: tuple[str, ...] = Field((), description="Ids of places hidden from training; instead of a share.")
     seed: int = Field(0, ge=0, description="Draws the hidden places.")
+
+
+def split_kinds(city: City) -> list[SplitKind]:
+    """The kinds of split a city's visits allow, the one to propose first; chronological where it has no visits yet.
+
+    A published split comes first, because results under it compare with those of others.
+    """
+    columns = city.table("visits").columns if city.has("visits") else ()
+    return [kind for kind, column in _COLUMN_OF.items() if column in columns] or ["chronological"]
 
 
 def assign_parts(city: City, split: Split) -> np.ndarray:

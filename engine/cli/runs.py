@@ -19,6 +19,7 @@ def command_for(request: Any) -> str:
     Args:
         request: A `RunRequest`. Settings that are the preset's own are left out.
     """
+    from engine.city.splits import Split
     from engine.runs.building import model_class
     from engine.runs.request import plain_split
 
@@ -29,7 +30,8 @@ def command_for(request: Any) -> str:
             words += ["--set", f"{field}={word(value)}"]
     plain = plain_split(request.model).model_dump(mode="json")
     for field, value in request.split.model_dump(mode="json").items():
-        if value != plain[field]:
+        # The kind that is proposed depends on the city, so a visit split always names its own.
+        if value != plain[field] or (field == "kind" and isinstance(request.split, Split)):
             words += ["--split", f"{field}={word(value)}"]
     for option in ("seed", "name", "device"):
         if getattr(request, option) != type(request).model_fields[option].default:
@@ -44,7 +46,10 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="FIELD=VALUE", help="Change a setting. Repeatable.")
     ] = None,
-    split: Annotated[list[str] | None, typer.Option(metavar="FIELD=VALUE", help="Change the split. Repeatable.")] = None,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FIELD=VALUE", help="Change the split. Repeatable; the kind is `published` where the city has one."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws weights, batches and dropout.")] = 0,
     name: Annotated[str, typer.Option(help="What to call the run.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
@@ -52,10 +57,13 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Start training in the background and print the run's id; `--wait` follows it."""
+    from engine.city.city import open_city
     from engine.runs import Run, RunRequest, submit
+    from engine.runs.request import proposed_kind
 
     fields = {"model": model, "city": city, "preset": preset, "seed": seed, "name": name, "device": device}
-    request = RunRequest.model_validate(fields | {"config": values(settings, "--set"), "split": values(split, "--split")})
+    parts = {"kind": proposed_kind(model, open_city(city)), **values(split, "--split")}
+    request = RunRequest.model_validate(fields | {"config": values(settings, "--set"), "split": parts})
     run_id = submit(request)
     if not wait:
         print_json({"run": run_id, **status_json(run_id)}) if as_json else out.print(run_id)

@@ -11,7 +11,7 @@ from engine.city.cell_samples import CellSamples
 from engine.city.flow_scale import FlowScale
 from engine.city.splits import PARTS
 from engine.errors import MobiscopeError
-from engine.models.base import CurvePrediction
+from engine.models.answers import CurvePrediction
 
 CONFIDENCE_STEPS = 10
 """Equal steps of the stated probability in which it is compared with how often the answer was right."""

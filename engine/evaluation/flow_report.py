@@ -16,7 +16,8 @@ from engine.errors import MobiscopeError
 from engine.evaluation.flow_answers import FlowAnswers
 from engine.evaluation.flow_metrics import FLOW_METRICS, Measured
 from engine.evaluation.metrics import Estimate
-from engine.models.base import CurvePredictor, Report
+from engine.models.answers import CurvePredictor
+from engine.models.base import Report
 from engine.models.baselines.curves import CURVE_BASELINES
 
 if TYPE_CHECKING:

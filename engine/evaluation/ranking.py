@@ -9,7 +9,8 @@ import pandas as pd
 from engine.city.samples import Places, Samples
 from engine.city.splits import PARTS
 from engine.errors import MobiscopeError
-from engine.models.base import Predictor, Report
+from engine.models.answers import Predictor
+from engine.models.base import Report
 
 Scoring = Literal["strict", "parity", "parity_known"]
 """How places without a training visit are scored.

@@ -14,7 +14,8 @@ from engine.errors import MobiscopeError
 from engine.evaluation.metrics import METRICS, RESAMPLES, Estimate, draw_users, summarise_groups
 from engine.evaluation.ranking import Answers, Scoring, answer
 from engine.evaluation.slices import SLICES, slice_labels
-from engine.models.base import Predictor, Report
+from engine.models.answers import Predictor
+from engine.models.base import Report
 from engine.models.baselines import BASELINES
 
 ALL = "all"

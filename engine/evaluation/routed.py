@@ -10,7 +10,8 @@ from engine.city.city import City
 from engine.city.samples import Samples
 from engine.evaluation import routing
 from engine.evaluation.routing import Agreement
-from engine.models.base import ExpertSet, NextLocationModel, Report
+from engine.models.base import NextLocationModel, Report
+from engine.models.declarations import ExpertSet
 from engine.probes import watch
 
 

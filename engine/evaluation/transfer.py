@@ -12,7 +12,8 @@ from engine.city.splits import Split
 from engine.errors import RequirementError
 from engine.evaluation.metrics import Estimate, summarise
 from engine.evaluation.ranking import Answers, answer
-from engine.models.base import Data, NextLocationModel, Predictor, Report
+from engine.models.answers import Predictor
+from engine.models.base import Data, NextLocationModel, Report
 from engine.models.baselines import fit_baselines
 
 BESIDE = ("last_place", "window_frequency", "popularity", "user_markov")

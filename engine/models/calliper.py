@@ -38,9 +38,13 @@ from engine.layers.location_encoder import LocationEncoder, TextAlignment
 from engine.layers.position import GridPositions
 from engine.layers.substitution import category_likeness, pass_on
 from engine.layers.visit_memory import KnownPlaces, Memory, ReturnMixture, recall_places
-from engine.models.base import Data, Effect, Embedding, Missing, ModelConfig, NextLocationModel, Prediction, Report, Stage, Warned
+from engine.models.answers import Prediction
+from engine.models.base import Data, NextLocationModel, Report
 from engine.models.calliper_config import CaLLiPerConfig
 from engine.models.calliper_places import PlaceIndex, PlaceView, samples_of
+from engine.models.declarations import Effect, Embedding, Missing, Warned
+from engine.models.settings import ModelConfig
+from engine.models.stage import Stage
 from engine.probes import Probe
 
 

@@ -8,9 +8,10 @@ from scipy.spatial import ConvexHull, QhullError, cKDTree
 
 from engine.city.samples import Samples
 from engine.layers.position import METRES_PER_DEGREE
-from engine.models.base import Data, Warned
+from engine.models.base import Data
 from engine.models.calliper_places import samples_of
 from engine.models.calliper_training import contrastive_scores, labelled_points
+from engine.models.declarations import Warned
 
 if TYPE_CHECKING:
     from engine.models.calliper import CaLLiPer

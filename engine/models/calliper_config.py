@@ -4,10 +4,20 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from engine.models.base import ModelConfig
+from engine.models.settings import (
+    AttentionDropout,
+    Decay,
+    Epochs,
+    LearningRate,
+    Patience,
+    TextEncoderName,
+    TrainedConfig,
+    WarmUp,
+    WeightDecay,
+)
 
 
-class CaLLiPerConfig(ModelConfig):
+class CaLLiPerConfig(TrainedConfig):
     """Settings of CaLLiPer. Defaults are those of preset `recommended`."""
 
     shown_first: ClassVar[tuple[str, ...]] = ("location_source", "head", "epochs", "learning_rate")
@@ -41,11 +51,7 @@ class CaLLiPerConfig(ModelConfig):
         title="Matrix file",
         description="For precomputed: a `.npy` (location, feature) with a `.txt` of location ids beside it.",
     )
-    text_encoder: str = Field(
-        "minilm",
-        title="Text encoder",
-        description="minilm, hash-svd, transformers:<folder> or precomputed:<file.npy>; frozen.",
-    )
+    text_encoder: TextEncoderName = "minilm"
     use_names: bool = Field(False, title="Names", description="Add the place's name to its text, where there is one.")
     pretrain_on: Literal["locations", "locations and pois"] = Field(
         "locations", title="Pre-train on", description="Whose texts the location encoder learns from; hidden places never."
@@ -82,7 +88,7 @@ class CaLLiPerConfig(ModelConfig):
         128, ge=8, le=4096, title="Feed-forward width", description="Hidden width of the position-wise layers."
     )
     dropout: float = Field(0.1, ge=0, lt=1, title="Dropout", description="In the sequence model and the head.")
-    attention_dropout: float = Field(0.0, ge=0, lt=1, title="Attention dropout", description="On attention weights.")
+    attention_dropout: AttentionDropout = 0.0
     norm_first: bool = Field(True, title="Normalise first", description="Pre-norm layers; off: post-norm, as published.")
     longest_history: int = Field(200, ge=1, le=5000, title="Longest history", description="Latest visits that are read, at most.")
     adapter: bool = Field(True, title="Adapter", description="Normalise and project location vectors; off: use them as they are.")
@@ -154,7 +160,7 @@ class CaLLiPerConfig(ModelConfig):
         500.0, gt=0, le=1e5, title="Substitution reach", description="Metres within which a place counts as near a closed one."
     )
 
-    epochs: int = Field(6, ge=1, le=1000, title="Epochs", description="At most; stops early.")
+    epochs: Epochs = 6
     batch: int = Field(
         256,
         ge=2,
@@ -162,11 +168,11 @@ class CaLLiPerConfig(ModelConfig):
         title="Batch",
         description="Samples per step, at most; a small city takes smaller ones, for some 50 steps an epoch.",
     )
-    learning_rate: float = Field(2e-3, gt=0, le=0.1, title="Learning rate", description="Peak rate of the sequence model.")
-    weight_decay: float = Field(0.01, ge=0, le=1, title="Weight decay", description="On matrices only.")
-    warm_up_epochs: float = Field(1.0, ge=0, le=100, title="Warm-up", description="Epochs until the peak rate.")
-    decay: Literal["constant", "linear", "cosine"] = Field("linear", title="Decay", description="What the rate does after warm-up.")
-    patience: int = Field(2, ge=1, le=100, title="Patience", description="Epochs without improvement that are tolerated.")
+    learning_rate: LearningRate = 2e-3
+    weight_decay: WeightDecay = 0.01
+    warm_up_epochs: WarmUp = 1.0
+    decay: Decay = "linear"
+    patience: Patience = 2
     restarts: int = Field(0, ge=0, le=10, title="Restarts", description="Returns to the best weights at a tenth of the rate.")
     candidates: int = Field(
         20_000, ge=64, le=1_000_000, title="Candidates", description="Places scored per training step; a larger city is sampled."

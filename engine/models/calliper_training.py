@@ -12,8 +12,9 @@ from torch import Tensor
 from engine.city.city import project
 from engine.city.samples import Histories, Samples
 from engine.layers.contrastive import normalised_score
-from engine.models.base import Data, Stage
+from engine.models.base import Data
 from engine.models.calliper_places import place_text, place_texts, samples_of
+from engine.models.stage import Stage
 
 if TYPE_CHECKING:
     from engine.models.calliper import CaLLiPer
@@ -215,13 +216,8 @@ def sequence_stage(model: "CaLLiPer", samples: Samples) -> Stage:
         loss=loss,
         validate=validate,
         monitor="loss",
-        learning_rate=config.learning_rate,
-        weight_decay=config.weight_decay,
         clip_norm=1.0,
-        epochs=config.epochs,
-        warm_up_epochs=min(config.warm_up_epochs, config.epochs / 2),
-        decay=config.decay,
-        patience=config.patience,
+        **config.schedule(),
         minimum_improvement=1e-3,
         restarts=config.restarts,
         # Batch normalisation mixes the samples of a batch, so its parts are not the batch.

@@ -35,9 +35,13 @@ from engine.layers.curve_head import CurveHead
 from engine.layers.fusion import ModalityFusion
 from engine.layers.graph import GraphContext
 from engine.layers.hourly import HOURS, HourlyEncoder
-from engine.models.base import CurvePrediction, Data, Effect, Embedding, GridModel, Missing, ModelConfig, Report, Stage, Warned
+from engine.models.answers import CurvePrediction
+from engine.models.base import Data, GridModel, Report
+from engine.models.declarations import Effect, Embedding, Missing, Warned
 from engine.models.lmemr_config import LMEMRConfig
 from engine.models.lmemr_inputs import CellTensors, InputScales, usable_modalities
+from engine.models.settings import ModelConfig
+from engine.models.stage import Stage
 from engine.probes import Probe, override, watch
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from torch import Tensor
 from engine.layers.channel_fusion import row_entropy
 from engine.layers.contrastive import contrastive_floor
 from engine.layers.graph import Neighbours
-from engine.models.base import Data, Warned
+from engine.models.base import Data
+from engine.models.declarations import Warned
 from engine.probes import watch
 
 if TYPE_CHECKING:

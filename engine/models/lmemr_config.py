@@ -4,13 +4,13 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from engine.models.base import ModelConfig
+from engine.models.settings import Decay, Epochs, LearningRate, Patience, TextEncoderName, TrainedConfig, WarmUp, WeightDecay
 
 ModalityName = Literal["satellite", "height", "street_view", "poi"]
 MODALITIES: tuple[ModalityName, ...] = ("satellite", "height", "street_view", "poi")
 
 
-class LMEMRConfig(ModelConfig):
+class LMEMRConfig(TrainedConfig):
     """Settings of LMEMR. Defaults are those of preset `recommended`."""
 
     shown_first: ClassVar[tuple[str, ...]] = ("semantics", "graph", "fusion", "head", "epochs")
@@ -48,11 +48,7 @@ class LMEMRConfig(ModelConfig):
         title="Image encoder",
         description="descriptors, transformers:<folder> or precomputed:<file.npy>; frozen.",
     )
-    text_encoder: str = Field(
-        "minilm",
-        title="Text encoder",
-        description="minilm, hash-svd, transformers:<folder> or precomputed:<file.npy>; frozen.",
-    )
+    text_encoder: TextEncoderName = "minilm"
     describer: str = Field(
         "rules",
         title="Describer",
@@ -182,13 +178,13 @@ class LMEMRConfig(ModelConfig):
         4000, ge=2, le=50_000, title="All negatives up to", description="Number of cells up to which all of them take part."
     )
 
-    epochs: int = Field(60, ge=1, le=5000, title="Epochs", description="At most; stops early.")
+    epochs: Epochs = 60
     steps_per_epoch: int = Field(5, ge=1, le=1000, title="Steps per epoch", description="Full-graph steps between validations.")
-    learning_rate: float = Field(2e-3, gt=0, le=0.1, title="Learning rate", description="Peak rate.")
-    weight_decay: float = Field(0.01, ge=0, le=10, title="Weight decay", description="On matrices only.")
-    warm_up_epochs: float = Field(2.0, ge=0, le=100, title="Warm-up", description="Epochs until the peak rate.")
-    decay: Literal["constant", "linear", "cosine"] = Field("cosine", title="Decay", description="What the rate does after warm-up.")
-    patience: int = Field(20, ge=1, le=5000, title="Patience", description="Epochs without improvement that are tolerated.")
+    learning_rate: LearningRate = 2e-3
+    weight_decay: WeightDecay = 0.01
+    warm_up_epochs: WarmUp = 2.0
+    decay: Decay = "cosine"
+    patience: Patience = 20
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from engine.errors import ConfigError
 from engine.layers.contrastive import info_nce, multi_positive_info_nce
-from engine.models.base import Data, Stage
+from engine.models.base import Data
+from engine.models.stage import Stage
 
 if TYPE_CHECKING:
     from engine.models.lmemr import LMEMR, Answer
@@ -79,13 +80,8 @@ def curve_stage(model: "LMEMR", data: Data) -> Stage:
         validate=validate,
         # Cross-entropy goes on telling bins apart long after curves have stopped getting better.
         monitor="loss" if config.head == "classification" else "regression",
-        learning_rate=config.learning_rate,
-        weight_decay=config.weight_decay,
         clip_norm=1.0,
-        epochs=config.epochs,
-        warm_up_epochs=min(config.warm_up_epochs, config.epochs / 2),
-        decay=config.decay,
-        patience=config.patience,
+        **config.schedule(),
     )
 
 

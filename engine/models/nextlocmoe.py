@@ -40,25 +40,15 @@ from engine.layers.position import GridPositions
 from engine.layers.routing import Choice
 from engine.layers.temporal_convolution import HistoryConvolution
 from engine.layers.visit_memory import Memory
-from engine.models.base import (
-    Data,
-    Effect,
-    Embedding,
-    ExpertSet,
-    Knob,
-    Missing,
-    ModelConfig,
-    NextLocationModel,
-    PointAnswer,
-    Prediction,
-    Report,
-    Stage,
-    Warned,
-)
+from engine.models.answers import PointAnswer, Prediction
+from engine.models.base import Data, NextLocationModel, Report
+from engine.models.declarations import Effect, Embedding, ExpertSet, Knob, Missing, Warned
 from engine.models.nextlocmoe_config import NextLocMoEConfig
 from engine.models.nextlocmoe_heads import DensityHead, Head, PointerHead, PointHead, Question
 from engine.models.nextlocmoe_inside import checked_turns, declared_embeddings, declared_experts, declared_knobs, declared_points
 from engine.models.nextlocmoe_windows import PlaceFrame, PlaceView, Window, samples_of
+from engine.models.settings import ModelConfig
+from engine.models.stage import Stage
 from engine.probes import Probe
 
 

@@ -7,7 +7,7 @@ import torch
 
 from engine.city.samples import Samples
 from engine.layers.experts import RoleMixture
-from engine.models.base import Warned
+from engine.models.declarations import Warned
 from engine.probes import override, watch
 
 if TYPE_CHECKING:

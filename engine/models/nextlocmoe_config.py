@@ -5,10 +5,10 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from engine.layers.routing import Choice, RoutingMode
-from engine.models.base import ModelConfig
+from engine.models.settings import Decay, Epochs, LearningRate, Patience, TrainedConfig, WarmUp, WeightDecay
 
 
-class NextLocMoEConfig(ModelConfig):
+class NextLocMoEConfig(TrainedConfig):
     """Settings of NextLocMoE. Defaults are those of preset `demo`."""
 
     shown_first: ClassVar[tuple[str, ...]] = ("head", "routing", "role_experts", "function_experts", "epochs", "learning_rate")
@@ -236,14 +236,14 @@ class NextLocMoEConfig(ModelConfig):
         title="Stride",
         description="Every so many training windows are read in an epoch, from another one each time.",
     )
-    epochs: int = Field(6, ge=1, le=1000, title="Epochs", description="At most; stops early.")
+    epochs: Epochs = 6
     batch: int = Field(64, ge=2, le=8192, title="Batch", description="Windows per step, at most.")
-    learning_rate: float = Field(2e-3, gt=0, le=0.1, title="Learning rate", description="Peak rate.")
-    weight_decay: float = Field(0.01, ge=0, le=1, title="Weight decay", description="On matrices only.")
-    warm_up_epochs: float = Field(1.0, ge=0, le=100, title="Warm-up", description="Epochs until the peak rate.")
-    decay: Literal["constant", "linear", "cosine"] = Field("cosine", title="Decay", description="What the rate does after warm-up.")
+    learning_rate: LearningRate = 2e-3
+    weight_decay: WeightDecay = 0.01
+    warm_up_epochs: WarmUp = 1.0
+    decay: Decay = "cosine"
     clip_norm: float = Field(1.0, gt=0, le=1e6, title="Clip", description="Longest gradient.")
-    patience: int = Field(4, ge=1, le=100, title="Patience", description="Epochs without improvement that are tolerated.")
+    patience: Patience = 4
     candidates: int = Field(
         600, ge=64, le=1_000_000, title="Candidates", description="Places scored per training step; a larger city is sampled."
     )

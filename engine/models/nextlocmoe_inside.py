@@ -10,7 +10,8 @@ from torch import Tensor
 from engine.city.samples import Histories, Places
 from engine.errors import ConfigError
 from engine.layers.experts import RoleMixture
-from engine.models.base import Embedding, ExpertSet, Knob, PointAnswer
+from engine.models.answers import PointAnswer
+from engine.models.declarations import Embedding, ExpertSet, Knob
 from engine.probes import watch
 
 if TYPE_CHECKING:

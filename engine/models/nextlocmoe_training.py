@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from engine.city.samples import Samples
 from engine.layers.routing import load_entropy, token_entropy, window_entropy
-from engine.models.base import Stage
 from engine.models.nextlocmoe_heads import Candidates
+from engine.models.stage import Stage
 from engine.probes import watch
 
 if TYPE_CHECKING:
@@ -64,13 +64,8 @@ def training_stage(model: "NextLocMoE", samples: Samples) -> Stage:
         validate=lambda: validation_metrics(model, validation if len(validation) else training),
         monitor="acc@10" if config.head == "regression" else "loss",
         mode="max" if config.head == "regression" else "min",
-        learning_rate=config.learning_rate,
-        weight_decay=config.weight_decay,
         clip_norm=config.clip_norm,
-        epochs=config.epochs,
-        warm_up_epochs=min(config.warm_up_epochs, config.epochs / 2),
-        decay=config.decay,
-        patience=config.patience,
+        **config.schedule(),
         # Balance is a property of a whole batch, so the parts of one are not the batch.
         split=None,
     )

@@ -15,7 +15,8 @@ from engine.city.city import City, open_city
 from engine.city.samples import VisitLog, build_samples
 from engine.city.splits import PARTS, Split
 from engine.errors import CityError, ConfigError, RequirementError, RunError, settings_sentence
-from engine.models.base import Data, GridModel, MobilityModel, ModelConfig, Report
+from engine.models.base import Data, GridModel, MobilityModel, Report
+from engine.models.settings import ModelConfig
 from engine.runs.request import RunRequest
 
 

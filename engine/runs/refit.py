@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from engine import store
 from engine.city.city import City
 from engine.errors import ScenarioError
-from engine.models.base import Predictor
+from engine.models.answers import Predictor
 from engine.runs.jobs import submit
 from engine.runs.run import Run
 from engine.scenarios.apply import apply_to_city

@@ -7,7 +7,8 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_val
 
 from engine import models
 from engine.city.cell_splits import CellSplit
-from engine.city.splits import Split
+from engine.city.city import City
+from engine.city.splits import Split, split_kinds
 
 State = Literal["PENDING", "RUNNING", "DONE", "FAILED", "CANCELLED", "LOST"]
 ENDED: tuple[State, ...] = ("DONE", "FAILED", "CANCELLED", "LOST")
@@ -28,6 +29,11 @@ AnySplit = Annotated[Annotated[Split, Tag("visits")] | Annotated[CellSplit, Tag(
 def plain_split(model: str) -> Split | CellSplit:
     """The split proposed for a model: of visits, or of cells for a grid model."""
     return CellSplit() if models.task_of(model) == "grid_flow" else Split()
+
+
+def proposed_kind(model: str, city: City) -> str:
+    """The kind of split that form and command line propose for a model on a city."""
+    return plain_split(model).kind if models.task_of(model) == "grid_flow" else split_kinds(city)[0]
 
 
 class RunRequest(BaseModel):

@@ -14,7 +14,8 @@ from engine.city.city import City
 from engine.city.samples import Histories, Places, Samples
 from engine.city.schema import WGS84
 from engine.errors import ScenarioError
-from engine.models.base import CurvePredictor, MobilityModel, Predictor
+from engine.models.answers import CurvePredictor, Predictor
+from engine.models.base import MobilityModel
 from engine.probes import override
 from engine.scenarios.edits import (
     CITY_EDITS,

@@ -7,7 +7,7 @@ from scipy import stats
 
 from engine.city.samples import Histories
 from engine.errors import ScenarioError
-from engine.models.base import Predictor
+from engine.models.answers import Predictor
 from engine.scenarios.counterfactual import join_histories
 from engine.scenarios.query import edit_histories
 

@@ -13,7 +13,9 @@ from engine.encoders.cell_features import CellInputs
 from engine.errors import ScenarioError
 from engine.evaluation.flow_answers import FlowAnswers
 from engine.evaluation.flow_metrics import FLOW_METRICS, flow_difference, summarise_flow
-from engine.models.base import CurvePrediction, CurvePredictor, Effect, GridModel
+from engine.models.answers import CurvePrediction, CurvePredictor
+from engine.models.base import GridModel
+from engine.models.declarations import Effect
 from engine.scenarios.apply import mechanism_of
 from engine.scenarios.cell_apply import check_cell_scenario, edit_cells, edit_inputs, edited_cells
 from engine.scenarios.cell_edits import AddEdge, CutEdge, LeaveDistrictOut

@@ -9,7 +9,9 @@ from engine.city.samples import Histories, Samples
 from engine.errors import ScenarioError
 from engine.evaluation.metrics import Estimate, paired_difference, summarise
 from engine.evaluation.ranking import answer
-from engine.models.base import Effect, MobilityModel, Prediction, Predictor
+from engine.models.answers import Prediction, Predictor
+from engine.models.base import MobilityModel
+from engine.models.declarations import Effect
 from engine.scenarios.apply import apply_to_histories, apply_to_places, mechanism_of
 from engine.scenarios.edits import AddPlace, ClosePlace, Edit, MovePlace, RetagPlace
 from engine.scenarios.scenario import Scenario

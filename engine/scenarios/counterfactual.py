@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.city.samples import Histories
-from engine.models.base import Predictor
+from engine.models.answers import Predictor
 from engine.scenarios.edits import ChangeMoment, HideVisits
 from engine.scenarios.query import edit_histories
 

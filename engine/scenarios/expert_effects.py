@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from engine.city.samples import Histories
-from engine.models.base import ExpertSet, NextLocationModel, Report
+from engine.models.base import NextLocationModel, Report
+from engine.models.declarations import ExpertSet
 from engine.probes import override
 from engine.scenarios.edits import OverrideProbe
 from engine.scenarios.mechanisms import build_override

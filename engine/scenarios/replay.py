@@ -6,7 +6,7 @@ import pandas as pd
 from engine.city.city import City
 from engine.city.samples import Samples
 from engine.errors import ScenarioError
-from engine.models.base import Predictor
+from engine.models.answers import Predictor
 from engine.scenarios.apply import check_scenario
 from engine.scenarios.compare import Comparison, compare
 from engine.scenarios.scenario import Query, Scenario

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from engine import faults
 from engine.device import Device, choose_device
 from engine.errors import RunError, TrainingStopped
-from engine.models.base import Stage
+from engine.models.stage import Stage
 from engine.training.checkpoints import Checkpoint, Checkpoints
 
 MOST_PARTS = 64

@@ -25,7 +25,8 @@ from engine.city.samples import VisitLog, build_samples
 from engine.city.splits import Split
 from engine.evaluation.metrics import METRICS
 from engine.evaluation.report import Evaluation, evaluate
-from engine.models.base import Data, Prediction, Predictor
+from engine.models.answers import Prediction, Predictor
+from engine.models.base import Data
 from engine.models.baselines import fit_baselines
 from engine.models.calliper import CaLLiPer
 from engine.models.calliper_config import CaLLiPerConfig

@@ -24,7 +24,8 @@ from engine.city.flow_scale import FlowScale
 from engine.encoders.cell_features import CellInputs, encode_cells
 from engine.evaluation.flow_answers import FlowAnswers, pooled_folds
 from engine.evaluation.flow_metrics import FLOW_METRICS, summarise_flow
-from engine.models.base import CurvePrediction, Data
+from engine.models.answers import CurvePrediction
+from engine.models.base import Data
 from engine.models.baselines.curves import CURVE_BASELINES, fit_curve_baselines
 from tests.real.manhattan import FOLDER, manhattan
 

@@ -27,7 +27,8 @@ from engine.city.samples import VisitLog, build_samples
 from engine.city.splits import Split
 from engine.errors import CityError
 from engine.evaluation.report import Evaluation, evaluate
-from engine.models.base import Data, Prediction, Predictor
+from engine.models.answers import Prediction, Predictor
+from engine.models.base import Data
 from engine.models.baselines import fit_baselines
 from engine.models.nextlocmoe import NextLocMoE
 from engine.models.nextlocmoe_config import NextLocMoEConfig

@@ -10,7 +10,7 @@ from dashboard import questions
 from dashboard.questions import UNKNOWN_PERSON, QueryEdit
 from engine.city.samples import Samples, build_samples
 from engine.errors import ScenarioError
-from engine.models.base import Prediction
+from engine.models.answers import Prediction
 from tests.engine.small_cities import city_of, log_of
 
 VISITS = [

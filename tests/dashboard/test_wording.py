@@ -99,3 +99,11 @@ def test_differences_carry_their_sign_and_percentage_points() -> None:
 @pytest.mark.parametrize("name", ["Café", "**bold** $x^2$", "a \\ b", ":material/home: www.x.de @me", "=1+1", "<b>"])
 def test_a_file_gets_the_name_and_not_its_markdown(name: str) -> None:
     assert wording.plain(f"**{wording.literal(name)}** stands at rank 3.") == f"{name} stands at rank 3."
+
+
+def test_options_of_one_name_are_told_apart_by_their_key_and_others_stay_as_they_are() -> None:
+    labels = {"a": "New York", "b": "New York", "c": "Halden", "d": "New York (a)"}
+    apart = wording.told_apart(labels)
+    assert list(apart) == list(labels)
+    assert len(set(apart.values())) == 4
+    assert apart["c"] == "Halden" and apart["b"] == "New York (b)" and apart["d"] == "New York (a)"

@@ -2,6 +2,7 @@ import json
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engine import cli
@@ -138,6 +139,16 @@ class TestRuns:
         request = Run.open(out.strip()).request
         assert request.config == {"epochs": 7, "dropout": 0.5}
         assert (request.split.history_days, request.seed, request.name) == (5, 4, "My run")
+
+    def test_a_published_split_is_proposed_where_the_city_has_one(self, mobiscope, by_hand: Workers, city) -> None:
+        command = ["train", "bigram", "--city", "Small", "--preset", "tiny"]
+        assert Run.open(mobiscope(*command)[1].strip()).request.split.kind == "chronological"
+        visits = city.table("visits")
+        parts = np.where(np.arange(len(visits)) % 5, "train", "test")
+        city.replace(visits=visits.assign(split=parts)).save()
+        assert Run.open(mobiscope(*command)[1].strip()).request.split.kind == "published"
+        asked = mobiscope(*command, "--split", "kind=chronological")[1].strip()
+        assert Run.open(asked).request.split.kind == "chronological"
 
     def test_wait_follows_to_the_end_and_tells_failure(self, mobiscope, city) -> None:
         """With a real process."""

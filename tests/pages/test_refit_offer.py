@@ -1,8 +1,8 @@
 """An edit that only training can answer is offered a training, with what the first one took."""
 
 from engine.city.city import list_cities
-from engine.models.base import Effect
 from engine.models.calliper import CaLLiPer
+from engine.models.declarations import Effect
 from engine.runs import Run, list_runs
 from engine.scenarios.edits import RetagPlace
 from engine.scenarios.scenario import EditStack

@@ -15,7 +15,7 @@ from engine.errors import ConfigError
 from engine.evaluation.flow_answers import FlowAnswers, pooled_folds
 from engine.evaluation.flow_metrics import summarise_flow
 from engine.evaluation.flow_report import evaluate_curves
-from engine.models.base import CurvePrediction
+from engine.models.answers import CurvePrediction
 from engine.models.baselines.curves import fit_curve_baselines
 from tests.real.manhattan import manhattan
 

@@ -8,7 +8,8 @@ from importlib import import_module
 
 from engine.city.samples import VisitLog
 from engine.errors import ConfigError
-from engine.models.base import Predictor, Report
+from engine.models.answers import Predictor
+from engine.models.base import Report
 
 Factory = Callable[[VisitLog, int], Predictor]
 

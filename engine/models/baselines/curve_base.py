@@ -13,7 +13,7 @@ import numpy as np
 from engine.city.cell_samples import CellSamples
 from engine.city.flow_scale import FlowScale
 from engine.errors import ConfigError
-from engine.models.base import CurvePrediction
+from engine.models.answers import CurvePrediction
 from engine.models.baselines.curve_features import FeatureTable
 
 if TYPE_CHECKING:

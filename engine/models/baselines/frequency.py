@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from engine.city.samples import Histories, VisitLog
-from engine.models.base import Prediction
+from engine.models.answers import Prediction
 from engine.models.baselines.rankings import log_share, popularity_share, sample_of_step, with_new_places
 
 

@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix
 from scipy.spatial import cKDTree
 
 from engine.city.samples import Histories, VisitLog, build_samples
-from engine.models.base import Prediction
+from engine.models.answers import Prediction
 from engine.models.baselines.rankings import log_share, popularity_share, with_new_places
 
 VISITS = 6

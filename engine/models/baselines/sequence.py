@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from engine.city.samples import Histories, Samples, VisitLog, build_samples
-from engine.models.base import Prediction
+from engine.models.answers import Prediction
 from engine.models.baselines.rankings import log_share, popularity_share, with_new_places
 from engine.models.baselines.skip_gram import one_thread
 

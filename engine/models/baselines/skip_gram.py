@@ -20,7 +20,8 @@ import torch
 from torch.nn import functional
 
 from engine.city.samples import Histories, VisitLog
-from engine.models.base import Prediction, Report
+from engine.models.answers import Prediction
+from engine.models.base import Report
 from engine.models.baselines.rankings import log_share, popularity_share, sample_of_step, with_new_places
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.sparse import csr_matrix
 
 from engine.city.samples import Histories, VisitLog
-from engine.models.base import Prediction
+from engine.models.answers import Prediction
 from engine.models.baselines.markov import follows_in_training, interpolate
 from engine.models.baselines.rankings import log_share, popularity_share, with_new_places
 

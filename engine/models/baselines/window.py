@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.city.samples import Histories, VisitLog
-from engine.models.base import Prediction
+from engine.models.answers import Prediction
 from engine.models.baselines.rankings import log_share, popularity_share, sample_of_step, sum_by_place, write_rankings
 
 RECENCY_DECAY = 0.9

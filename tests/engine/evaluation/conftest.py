@@ -7,7 +7,7 @@ import pytest
 
 from engine.city.samples import Histories, VisitLog, build_samples
 from engine.evaluation.ranking import Answers
-from engine.models.base import Prediction
+from engine.models.answers import Prediction
 from tests.engine.small_cities import histories_of, log_of, random_city
 
 

@@ -10,7 +10,7 @@ from engine.city.cell_splits import CellSplit
 from engine.errors import MobiscopeError
 from engine.evaluation.flow_metrics import FLOW_METRICS
 from engine.evaluation.flow_report import FLOW_SLICES, METRIC_COLUMNS, evaluate_curves, flow_deciles
-from engine.models.base import CurvePrediction
+from engine.models.answers import CurvePrediction
 from tests.engine.small_grids import grid_city, inputs_of
 
 

@@ -12,7 +12,9 @@ from engine.city.samples import VisitLog, build_samples
 from engine.city.splits import Split
 from engine.errors import ConfigError
 from engine.models import MODELS, get_model, task_of
-from engine.models.base import Data, Missing, MobilityModel, Stage, Warned
+from engine.models.base import Data, MobilityModel
+from engine.models.declarations import Missing, Warned
+from engine.models.stage import Stage
 from engine.probes import override, watch
 
 NEXT_LOCATION = [name for name in MODELS if task_of(name) == "next_location"]

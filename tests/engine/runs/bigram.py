@@ -17,7 +17,11 @@ from torch import nn
 
 from engine import models
 from engine.city.city import City
-from engine.models.base import Data, Missing, ModelConfig, NextLocationModel, Prediction, Stage, Warned
+from engine.models.answers import Prediction
+from engine.models.base import Data, NextLocationModel
+from engine.models.declarations import Missing, Warned
+from engine.models.settings import ModelConfig
+from engine.models.stage import Stage
 from engine.probes import Probe
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from engine.city.city import City, list_cities, open_city
 from engine.errors import ScenarioError
-from engine.models.base import Effect
+from engine.models.declarations import Effect
 from engine.runs import Run, submit
 from engine.runs.refit import plan_refit, refit
 from engine.scenarios.edits import AddPlace, ChangeMoment, RetagPlace

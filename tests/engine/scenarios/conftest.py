@@ -9,7 +9,7 @@ from shapely import Point
 from engine.city.city import City
 from engine.city.samples import Histories, Samples, VisitLog, build_samples
 from engine.city.splits import Split
-from engine.models.base import Prediction
+from engine.models.answers import Prediction
 
 
 class CountsInWindow:

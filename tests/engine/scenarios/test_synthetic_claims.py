@@ -16,7 +16,8 @@ from engine.city.splits import Split
 from engine.city.synthetic import synthesise
 from engine.city.synthetic.people import ROLES, categories_of
 from engine.city.synthetic.visits import FIXED
-from engine.models.base import Data, Prediction
+from engine.models.answers import Prediction
+from engine.models.base import Data
 from engine.models.calliper import CaLLiPer
 from engine.models.calliper_config import CaLLiPerConfig
 from engine.scenarios.apply import apply_to_histories

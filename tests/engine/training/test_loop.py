@@ -9,7 +9,8 @@ from torch import nn
 
 from engine import faults
 from engine.errors import TrainingStopped
-from engine.models.base import Data, Stage
+from engine.models.base import Data
+from engine.models.stage import Stage
 from engine.training.checkpoints import Checkpoints
 from engine.training.loop import Trainer, make_optimiser, rate_factor, train
 from tests.engine.runs.bigram import Bigram, BigramConfig

@@ -8,7 +8,7 @@ import pytest
 from engine.city.samples import VisitLog, build_samples
 from engine.city.splits import Split
 from engine.errors import ConfigError
-from engine.models.base import Predictor
+from engine.models.answers import Predictor
 from engine.models.baselines import BASELINES, TRAINING_FREE, fit_baselines
 from tests.engine.small_cities import PUBLISHED, city_of, histories_of, log_of, random_city, training_log
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.city.samples import Histories
-from engine.models.base import Predictor
+from engine.models.answers import Predictor
 from engine.models.baselines import TRAINING_FREE, fit_baselines
 from tests.engine.small_cities import histories_of, training_log
 
