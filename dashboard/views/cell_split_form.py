@@ -7,9 +7,11 @@ from pydantic import ValidationError
 
 from dashboard import cached, forms, panels, session, wording
 from dashboard.cached.cell_data import cell_samples
-from dashboard.figures import base_map, colours
+from dashboard.figures import colours
 from dashboard.figures.deck import literal, rings
 from dashboard.figures.parts import PART_ROLES, PART_TITLES
+from dashboard.views import city_map
+from dashboard.views.city_map import Entry
 from engine.city.cell_splits import CellSplit
 from engine.city.city import City
 from engine.city.splits import PARTS
@@ -69,9 +71,16 @@ def _preview(slug: str, city: City, split: CellSplit) -> None:
                 pickable=True,
             )
         )
-    st.pydeck_chart(base_map.deck(layers, city, theme), height=420, key="train.cells", alt="Cells by part of the split")
-    swatches = ", ".join(
-        f"{PART_TITLES[part]} {name}"
-        for part, name in zip(PARTS, ("in the colour of predictions", "of baselines", "of the truth"), strict=True)
+    legend = [
+        Entry("square", f"{PART_TITLES[part]} ({wording.count(counts[part])})", colours.role(PART_ROLES[part], theme))
+        for part in PARTS
+    ]
+    city_map.draw(
+        city,
+        layers,
+        key="train.cells",
+        alt="Cells by part of the split",
+        legend=legend,
+        attribution=base.attribution,
+        height=420,
     )
-    st.caption(f"Cells by part: {swatches}. Hover for the name.")

@@ -14,7 +14,7 @@ from dashboard.figures.colours import Theme
 from dashboard.figures.deck import Frozen
 from engine.city.city import City
 
-Symbol = Literal["disc", "ring", "dot", "fade", "arc", "ramp", "diverging"]
+Symbol = Literal["disc", "ring", "dot", "square", "fade", "arc", "ramp", "diverging"]
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,7 @@ def _symbol(entry: Entry, theme: Theme) -> str:
     shapes = {
         "disc": f"width:12px;height:12px;border-radius:50%;background:{colour}",
         "dot": f"width:7px;height:7px;border-radius:50%;background:{colour}",
+        "square": f"width:11px;height:11px;background:{colour}",
         "ring": f"width:11px;height:11px;border-radius:50%;box-sizing:border-box;border:2.5px solid {colour}",
         "arc": f"width:13px;height:7px;border-radius:13px 13px 0 0;box-sizing:border-box;border:2px solid {colour};border-bottom:0",
     }

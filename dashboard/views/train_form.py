@@ -5,9 +5,10 @@ import streamlit as st
 from pydantic import ValidationError
 
 from dashboard import cached, forms, panels, session, wording
-from dashboard.figures import base_map
+from dashboard.figures import colours
 from dashboard.figures.parts import PART_TITLES, part_layers, timeline, unseen_places
-from dashboard.views import cell_split_form, hidden_places
+from dashboard.views import cell_split_form, city_map, hidden_places
+from dashboard.views.city_map import Entry
 from engine.city.cell_splits import CellSplit
 from engine.city.city import City
 from engine.city.splits import PARTS, Split, split_kinds
@@ -156,13 +157,19 @@ def _preview(slug: str, city: City, split: Split) -> None:
     base = cached.base(slug, theme, places=False)
     marks, note = part_layers(log, theme)
     layers = [*base.layers, *marks]
-    st.pydeck_chart(
-        base_map.deck(layers, city, theme), height=340, key="train.map", alt="Places seen in training and places that are not"
+    city_map.draw(
+        city,
+        layers,
+        key="train.map",
+        alt="Places seen in training and places that are not",
+        legend=[
+            Entry("disc", "place, larger with more training visits", colours.role("prediction", theme)),
+            Entry("ring", "place never visited in training", colours.role("truth", theme)),
+        ],
+        attribution=base.attribution,
+        height=340,
     )
-    st.caption(
-        "Dots are places, larger with more training visits; ringed ones are visited only outside the training part, so a model "
-        f"must name them without having seen anyone there. {note}"
-    )
+    st.caption(f"A model must name ringed places without having seen anyone there. {note}")
     st.plotly_chart(
         timeline(cached.visits_by_day(slug, split), theme),
         key="train.timeline",
