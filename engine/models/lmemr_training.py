@@ -67,7 +67,7 @@ def curve_stage(model: "LMEMR", data: Data) -> Stage:
         spread = (truth[known] - truth[known].mean()).square().sum().clamp_min(1e-9)
         return {
             "loss": float(_task_loss(model, terms)),
-            "r2_log": float(1 - (z - truth)[known].square().sum() / spread),
+            "r2": float(1 - (z - truth)[known].square().sum() / spread),
             "mae": float((trips - own[judged])[known].abs().mean()),
         } | {name: float(value) for name, value in terms.items()}
 
