@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import panels, session, wording
+from dashboard import cached, panels, session, wording
 from dashboard.cached.cell_data import CellOutlines, Curves
 from dashboard.figures.curve_day import day_curves
 from dashboard.figures.frame import chart_config
+from dashboard.views import cell_errors
 from dashboard.views.export_menu import export_menu
 
 MOST_SINGLES = 60
@@ -78,6 +79,8 @@ def draw(
         height=370,
     )
     st.plotly_chart(figure, key="grid.day", config=chart_config("day"), alt=f"Observed and predicted trips per hour, {title}")
+    if low is not None and np.isfinite(low).any():
+        st.caption(cell_errors.interval_held(cached.run_table(run_id, "metrics"), predictor))
     if not np.isfinite(observed).any():
         st.caption("No flow is known here, so there is nothing to hold the prediction against.")
 

@@ -254,7 +254,6 @@ def _alignment(run_id: str, declared: dict[str, Any]) -> None:
         shown = table.assign(
             pair=[f"{names.get(a, a)} – {names.get(b, b)}" for a, b in zip(table["one"], table["other"], strict=True)]
         )
-        share = st.column_config.NumberColumn(format="percent")
         st.dataframe(
             shown[["pair", "cosine", "by_chance", "recall_10", "recall_1", "gap", "n"]],
             hide_index=True,
@@ -263,8 +262,10 @@ def _alignment(run_id: str, declared: dict[str, Any]) -> None:
                 "cosine": st.column_config.NumberColumn(format="%.2f", help="Mean cosine of the two vectors of one cell."),
                 "by_chance": st.column_config.NumberColumn("by chance", format="%.2f", help="The same between two cells."),
                 "gap": st.column_config.NumberColumn(format="%.2f", help="Distance between the centres of both clouds."),
-                "recall_1": share,
-                "recall_10": share,
+                "recall_1": st.column_config.NumberColumn("first", format="percent", help="The right one is the nearest."),
+                "recall_10": st.column_config.NumberColumn(
+                    "in ten", format="percent", help="The right one is among the nearest ten."
+                ),
             },
         )
 

@@ -81,6 +81,20 @@ def best_baseline(table: pd.DataFrame, model: str, metric: str = "r2") -> str | 
     return str(rows.loc[at, "predictor"])
 
 
+def interval_held(table: pd.DataFrame, predictor: str) -> str:
+    """How often the stated 80 % interval held over the test cells, as a sentence; empty for a predictor without one."""
+    rows = table[
+        (table["slice"] == "all") & (table["metric"] == "coverage") & (table["predictor"] == predictor) & table["value"].notna()
+    ]
+    if rows.empty:
+        return ""
+    row = rows.iloc[0]
+    return (
+        f"Its 80 % interval held {wording.percent(row['value'])} ({wording.percent(row['low'])} to {wording.percent(row['high'])}) of the "
+        f"hours of test cells, n = {wording.count(row['n'])}."
+    )
+
+
 def _by_hour(table: pd.DataFrame, predictors: list[str], metric: str) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     found = {}
     factor = 100 if FLOW_METRICS[metric].unit == "share" else 1

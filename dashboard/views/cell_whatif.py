@@ -65,6 +65,8 @@ def draw(slug: str, run_id: str) -> None:
                 _figures(run_id, predictor, scenario)
             case _:
                 _curve(curves, outlines, comparison, cells[0])
+                if said := cell_errors.interval_held(cached.run_table(run_id, "metrics"), predictor.name):
+                    st.caption(said)
 
 
 def _predictor(run_id: str) -> "CurvePredictor":

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from shapely import Point
 
+from dashboard import wording
 from dashboard.session import Selection
 from dashboard.views.cell_edit_forms import KINDS
 from engine.city.city import City, open_city
@@ -154,6 +155,13 @@ def test_every_panel_below_is_drawn(page) -> None:
     choose(at, "grid.below", "Splits")
     assert "Random cells and spatial blocks" in words(at)
     assert button(at, "Train it on random cells")
+
+
+def test_the_interval_says_how_often_it_held(page) -> None:
+    table = next(Run.open(run.id) for run in list_runs() if run.city == "aldhaven").table("metrics")
+    row = table.query("slice == 'all' and metric == 'coverage' and predictor == 'lmemr'").iloc[0]
+    said = f"Its 80 % interval held {wording.percent(row['value'])} "
+    assert said in words(page("grid_mobility")) and said in words(page("what_if"))
 
 
 def test_a_lasso_shows_the_mean_day_without_a_band(page) -> None:
