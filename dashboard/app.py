@@ -61,7 +61,7 @@ def main() -> None:
         sidebar.draw()
     for complaint in complaints:
         st.warning(wording.sentence(complaint))
-    with panels.guarded(f"drawing the page {page.title}"):
+    with panels.guarded_page(page.title, lambda: navigation.door("runs", "Choose another run", key="app.other_run")):
         page.run()
 
 

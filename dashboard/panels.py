@@ -7,9 +7,10 @@ from contextlib import contextmanager
 
 import streamlit as st
 
-from dashboard import wording
+from dashboard import session, wording
 from engine.errors import IngestError, MobiscopeError
 
+_HEADED = "page.headed"
 _LOG = logging.getLogger("mobiscope")
 
 
@@ -20,6 +21,7 @@ def head(question: str, answer: str = "") -> None:
         question: The title, in our own words.
         answer: Markdown in our own words; names inside have been through `wording.literal`.
     """
+    session.put(_HEADED, True)
     st.title(question, anchor=False)
     if answer:
         st.markdown(answer)
@@ -94,6 +96,23 @@ def guarded(doing: str) -> Iterator[None]:
             f"Something broke while {doing}. This is a mistake in Mobiscope, not in your data; "
             f"the server's log has the details under the reference `{reference}`."
         )
+
+
+@contextmanager
+def guarded_page(title: str, way_out: Callable[[], None]) -> Iterator[None]:
+    """Runs a page: what refuses or breaks before the page has a heading gets one, and a way out below its sentence."""
+    session.put(_HEADED, False)
+    refused = False
+    with guarded(f"drawing the page {title}"):
+        try:
+            yield
+        except Exception:
+            refused = True
+            if not session.get(_HEADED, False):
+                st.title(title, anchor=False)
+            raise
+    if refused:
+        way_out()
 
 
 @contextmanager

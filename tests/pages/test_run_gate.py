@@ -8,8 +8,8 @@ import pytest
 
 from dashboard.cached import score_data
 from engine.models.calliper import CaLLiPer
-from engine.runs import list_runs
-from tests.pages.conftest import assert_healthy, words
+from engine.runs import Run, list_runs
+from tests.pages.conftest import assert_healthy, button, words
 
 INSIDE = ("next_location",)
 """Pages that only a model of visits can answer; the others look into models of cells, too."""
@@ -77,3 +77,15 @@ def test_grid_runs_differ_by_what_their_curves_differ(monkeypatch) -> None:
     assert found.loc["mae", ["a", "b", "value", "low", "high"]].tolist() == pytest.approx([1, 3, -2, -2, -2])
     assert found.loc["mae", "users"] == 6 and found.loc["mae", "n"] == 144
     assert found.loc["coverage", "value"] == 0
+
+
+@pytest.mark.parametrize("name", ["attention", "what_if", "embeddings"])
+def test_weights_that_do_not_open_are_refused_under_a_heading_with_a_way_out(name, trained_home, own_copy, open_page) -> None:
+    own_copy(trained_home)
+    run = next(run.id for run in list_runs() if run.name == "first")
+    (weights,) = Run.open(run).folder.path.glob("model/model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1])
+    at = open_page(name, city="aldhaven", run=run)
+    assert not at.exception
+    assert at.title, "the page has a heading"
+    assert "is not the file that was saved" in words(at) and button(at, "Choose another run")
