@@ -244,3 +244,54 @@ class GraphContext(nn.Module):
         for block in self.blocks:
             cells = block(cells, neighbours)
         return cells
+
+
+class SurroundingsReadout(nn.Module):
+    """A linear reading of what a cell holds and of what lies around it, one number per cell and answer.
+
+    Beside the graph, whose layers must first learn to average: the means of the neighbours, of their neighbours and so on are given,
+    and only their weights are learnt. A smooth field around a cell (how much can be reached from it) is such a sum.
+
+    Args:
+        width: Width of a cell's vector.
+        answers: How many numbers are read (hours).
+        steps: How far around; 0 reads the cell alone.
+        answer_axis: Name of that axis, for the probe.
+    """
+
+    def __init__(self, width: int, answers: int, steps: int, answer_axis: str = "hour") -> None:
+        super().__init__()
+        self.steps = steps
+        # Starts at nothing, so that training begins with the network beside it.
+        self.weight = nn.Parameter(torch.zeros(1 + steps, width, answers))
+        self.unit = (width * (1 + steps)) ** -0.5
+        self.part = Probe(
+            "curve",
+            ("cell", "step", answer_axis),
+            "What the cell itself (step 0) and the means of the cells around it (1 is its neighbours) add to the answer, linearly.",
+        )
+
+    def forward(self, cells: Tensor, neighbours: Neighbours) -> Tensor:
+        """(cell, width) -> (cell, answer)."""
+        around = torch.stack(means_around(cells, neighbours, self.steps), dim=1)
+        return self.part(torch.einsum("nsw,swa->nsa", around, self.weight) * self.unit).sum(1)
+
+
+def means_around(cells: Tensor, neighbours: Neighbours, steps: int) -> list[Tensor]:
+    """The vectors themselves, the means of their neighbours, the means of those means, and so on; zeros where a cell is alone.
+
+    Args:
+        cells: (cell, width).
+        neighbours: Who is joined to whom; a cell does not count as its own neighbour here.
+        steps: How many means; the last knows cells within as many steps.
+
+    Returns:
+        `1 + steps` tensors (cell, width).
+    """
+    index, real = neighbours.index[:, 1:], neighbours.real[:, 1:]
+    share = (real / real.sum(1, keepdim=True).clamp_min(1)).to(cells.dtype)
+    count, slots = index.shape
+    found = [cells]
+    for _ in range(steps):
+        found.append((found[-1].index_select(0, index.flatten()).view(count, slots, cells.shape[1]) * share[..., None]).sum(1))
+    return found

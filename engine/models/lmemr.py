@@ -13,6 +13,8 @@ Where we differ, and why (`docs/lmemr.md` has the numbers):
 - A missing modality is missing (a key mask and a trained vector), not a vector of zeros; modalities are dropped in training, so
   that one may ask what happens without them.
 - Photographs of a cell count whatever their order; POI counts enter as logs; every graph block has its residual.
+- One graph of fused cells where the paper has one per modality, each cell with a layer to itself beside its neighbours' messages, and
+  a linear path that reads the means of the cells around a cell: few cells teach little of what averaging can be given.
 - Attention pooling over modalities (the paper) where the released code flattens; fewer temporal layers.
 - Cells of one description are right answers to each other in the alignment, since rules often say the same of two cells.
 - Beside the published read-out (exp of the mean log flow, which understates totals) there is the expected flow, and an interval.
@@ -33,7 +35,7 @@ from engine.errors import ConfigError
 from engine.layers.channel_fusion import ChannelFusion
 from engine.layers.curve_head import CurveHead
 from engine.layers.fusion import ModalityFusion
-from engine.layers.graph import GraphContext
+from engine.layers.graph import GraphContext, SurroundingsReadout
 from engine.layers.hourly import HOURS, HourlyEncoder
 from engine.models.answers import CurvePrediction
 from engine.models.base import Data, GridModel, Report
@@ -62,7 +64,7 @@ class Answer:
         probability, log_probability: (row, hour, bin), None for a regression head.
         spatial, text: Per modality (cell, width), before fusion; text is None where the model reads none.
         described: (cell, modality) bool, where both were there.
-        tokens: (cell, modality, width) after the graph.
+        tokens: (cell, modality, width) as they come to the fusion: after the graph where each modality has one.
         present: (cell, modality) bool, which tokens counted.
     """
 
@@ -123,6 +125,7 @@ class LMEMR(GridModel):
         self.branches = nn.ModuleDict(
             {name: Branch(name, widths, c) for name, widths in zip(self.modalities, scales.widths, strict=True)}
         )
+        self.has_graph_of_cells = c.graph_place == "cells"
         self.context = nn.ModuleDict(
             {
                 name: GraphContext(
@@ -136,7 +139,7 @@ class LMEMR(GridModel):
                     c.graph_own_path,
                     c.graph_gain,
                 )
-                for name in self.modalities
+                for name in (("cells",) if self.has_graph_of_cells else self.modalities)
             }
         )
         # Starts at nothing; without a graph there is nothing to count.
@@ -150,12 +153,16 @@ class LMEMR(GridModel):
                     f"The {name.replace('_', ' ')} of each cell, knowing its neighbours.",
                     paper="eq. 10 H~",
                 )
-                for name in self.modalities
+                for name in (() if self.has_graph_of_cells else self.modalities)
             }
         )
         self.fusion = ModalityFusion(c.width, self.modalities, c.fusion, c.fusion_heads, c.fusion_layers, c.feed_forward, c.dropout)
         self.area = nn.Linear(1, c.width, bias=False) if c.area_term else None
-        self.cell_vector = Probe("embedding", ("cell", "feature"), "Each cell, all modalities fused.", paper="eq. 12 z")
+        self.cell_vector = Probe(
+            "embedding", ("cell", "feature"), "Each cell, all modalities and neighbours fused.", paper="eq. 12 z"
+        )
+        steps = 0 if c.graph in ("self", "none") else c.graph_blocks
+        self.surroundings = SurroundingsReadout(c.width * len(self.modalities), HOURS, steps) if c.linear_path else None
         self.hourly = HourlyEncoder(
             c.width, c.hour_conditioning, c.hour_width, c.temporal_layers, c.temporal_heads, c.feed_forward, c.dropout
         )
@@ -259,7 +266,7 @@ class LMEMR(GridModel):
             rows: (row,) positions of the cells to carry to the head; None for all.
         """
         present = self._seen(cells.present)
-        spatial, text, tokens = [], [], []
+        spatial, text, own, tokens = [], [], [], []
         for at, name in enumerate(self.modalities):
             described = cells.described[:, at] & present[:, at]
             seen, said, fused = self.branches[name](
@@ -270,16 +277,21 @@ class LMEMR(GridModel):
             spatial.append(seen)
             if said is not None:
                 text.append(said)
-            tokens.append(self.context_vector[name](self.context[name](fused, cells.neighbours)))
+            own.append(fused)
+            if not self.has_graph_of_cells:
+                fused = self.context_vector[name](self.context[name](fused, cells.neighbours))
+            tokens.append(fused)
         stacked = torch.stack(tokens, dim=1)
         # A cell without any modality is answered from its neighbours.
         counted = present | ~present.any(1, keepdim=True)
         fused_cells = self.fusion(stacked, counted)
+        if self.has_graph_of_cells:
+            fused_cells = self.context["cells"](fused_cells, cells.neighbours)
         if self.area is not None:
             fused_cells = fused_cells + self.area(cells.log_area)
         fused_cells = self.cell_vector(fused_cells)
         steps = self.hourly(fused_cells if rows is None else fused_cells[rows])
-        z, probability, log_probability = self.head(steps)
+        z, probability, log_probability = self.head(steps, self._linear(own, cells, rows))
         return Answer(
             z=z,
             probability=probability,
@@ -290,6 +302,13 @@ class LMEMR(GridModel):
             tokens=stacked,
             present=present,
         )
+
+    def _linear(self, own: list[Tensor], cells: CellTensors, rows: Tensor | None) -> Tensor | None:
+        """(row, hour) what the linear path reads off the modalities of a cell and of the cells around it; None without it."""
+        if self.surroundings is None:
+            return None
+        answer: Tensor = self.surroundings(torch.cat(own, dim=1), cells.neighbours)
+        return answer if rows is None else answer[rows]
 
     def _seen(self, present: Tensor) -> Tensor:
         """(cell, modality) bool: what is there, less what is hidden in this training step; never a cell's last modality."""
@@ -387,7 +406,7 @@ class LMEMR(GridModel):
 
     @torch.no_grad()
     def embeddings(self, inputs: "CellInputs", cells: "CellSamples") -> dict[str, Embedding]:
-        """Cells, hours, and each modality as seen, as described, fused, and with its neighbours."""
+        """Cells, hours, and each modality as seen, as described, fused, and with its neighbours where it has a graph to itself."""
         was_training = self.training
         self.eval()
         with watch(self) as seen:
@@ -410,7 +429,8 @@ class LMEMR(GridModel):
             if self.config.semantics != "off":
                 kinds += [("text", f"branches.{name}.text_vector", "as described", "The description alone.")]
                 kinds += [("fused", f"branches.{name}.fused_vector", "with its text", "Modality and description fused.")]
-            kinds += [("context", f"context_vector.{name}", "with neighbours", "The modality knowing its neighbours.")]
+            if not self.has_graph_of_cells:
+                kinds += [("context", f"context_vector.{name}", "with neighbours", "The modality knowing its neighbours.")]
             for kind, probe, title, meaning in kinds:
                 found[f"{name}.{kind}"] = Embedding(f"{what}, {title}", "cell", ids, vectors(probe), meaning)
         return found

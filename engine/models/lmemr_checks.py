@@ -127,7 +127,7 @@ def alignment(model: "LMEMR", data: Data) -> pd.DataFrame:
     Returns:
         (one, other, stage, cosine, by_chance, gap, recall_1, recall_5, recall_10, n): mean cosine of a cell's two views and of views
         of different cells; distance of the two clouds' centres over their mean norm; share of cells whose other view is among
-        the nearest 1, 5, 10 of at most 2,000 cells. Stage `text` is before fusion, `modalities` after the graph.
+        the nearest 1, 5, 10 of at most 2,000 cells. Stage `text` is before fusion, `modalities` after the graph where each has one.
     """
     tensors = _tensors(model, data)
     with torch.no_grad():
@@ -198,16 +198,14 @@ def _check_graph(model: "LMEMR", tensors: "CellTensors", alive: Mapping[str, Ten
     if not len(cells):
         return []
     others = neighbours.index.cpu()[cells, slots + 1]
-    likeness = max(
-        float(F.cosine_similarity(alive[f"context_vector.{name}"][cells], alive[f"context_vector.{name}"][others]).mean())
-        for name in model.modalities
-    )
+    names = ["cell_vector"] if model.has_graph_of_cells else [f"context_vector.{name}" for name in model.modalities]
+    likeness = max(float(F.cosine_similarity(alive[name][cells], alive[name][others]).mean()) for name in names)
     found.append(
         _above(
             "over-smoothing",
             likeness,
             0.98,
-            "Mean cosine of neighbouring cells after the graph, of the modality where it is highest.",
+            "Mean cosine of neighbouring cells after the graph; with a graph per modality, of the one where it is highest.",
         )
     )
     if model.config.graph == "attention":

@@ -35,7 +35,9 @@ from engine.training.loop import Trainer
 VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "full": {},
     "no_graph": {"graph": "self"},
-    "published_graph": {"graph_own_path": False},
+    "published_graph": {"graph_own_path": False, "graph_place": "modalities", "linear_path": False},
+    "graph_per_modality": {"graph_place": "modalities"},
+    "no_linear_path": {"linear_path": False},
     "no_graph_layers": {"graph": "none"},
     "gcn": {"graph": "mean"},
     "no_semantics": {"semantics": "off"},
@@ -54,7 +56,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
     "published_head": {"bin_offsets": False},
     "neighbour_count": {"neighbour_count": True},
 }
-"""Tables 4 to 7 of the paper, our own offsets in bins, and telling the graph how many neighbours there are."""
+"""Tables 4 to 7 of the paper, and our own: place of the graph, linear path, offsets in bins, number of neighbours."""
 
 FIRST = ("full", "no_graph", "no_semantics", "shuffled_captions", "poi_only")
 METRICS = ("r2", "r2_flow", "mae", "wape", "oa", "shape", "peak_hours", "coverage")

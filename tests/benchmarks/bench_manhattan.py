@@ -43,7 +43,10 @@ LMEMR_SETTINGS = {
     "encoder_hidden": 64,
     "graph_hidden": 32,
     "graph_heads": 2,
-    "graph_own_path": False,  # as measured; own paths came later
+    # As measured: these came later.
+    "graph_own_path": False,
+    "graph_place": "modalities",
+    "linear_path": False,
     "hour_width": 16,
     "temporal_layers": 1,
     "feed_forward": 64,

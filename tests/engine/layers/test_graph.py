@@ -5,7 +5,15 @@ import pytest
 import torch
 from torch_geometric.nn import GATConv, GCNConv
 
-from engine.layers.graph import GraphAttention, GraphBlock, GraphContext, GraphMean, neighbours_of
+from engine.layers.graph import (
+    GraphAttention,
+    GraphBlock,
+    GraphContext,
+    GraphMean,
+    SurroundingsReadout,
+    means_around,
+    neighbours_of,
+)
 from engine.probes import override, watch
 
 EDGES = np.array([[0, 1], [1, 0], [1, 2], [2, 1], [2, 3], [3, 2], [0, 3], [3, 0]])
@@ -118,3 +126,28 @@ def test_attention_beside_an_own_path_begins_near_the_mean_and_the_published_one
             block(cells, table)
         farthest.append(float(abs(np.asarray(seen["messages.attention"][0])[:4] - 1 / 3).max()))
     assert farthest[0] < 0.15 and farthest[1] > 2 * farthest[0]
+
+
+def test_means_around_are_those_of_the_neighbours_then_of_theirs_and_nothing_where_a_cell_is_alone():
+    cells = torch.tensor([[1.0], [2.0], [4.0], [8.0], [16.0]])
+    own, beside, further = means_around(cells, neighbours_of(EDGES, 5), 2)
+    assert torch.equal(own, cells)
+    assert beside[:, 0].tolist() == [5.0, 2.5, 5.0, 2.5, 0.0]
+    assert further[:, 0].tolist() == [2.5, 5.0, 2.5, 5.0, 0.0]
+    assert not means_around(cells, neighbours_of(EDGES[:0], 5), 1)[1].any()
+
+
+def test_surroundings_are_read_linearly_as_far_as_the_steps_and_the_parts_add_up():
+    torch.manual_seed(0)
+    path = np.array([[at, at + 1] for at in range(8)])
+    table = neighbours_of(np.concatenate([path, path[:, ::-1]]), 9)
+    layer, cells = SurroundingsReadout(4, 24, 3), torch.randn(9, 4)
+    assert not layer(cells, table).any()
+    torch.nn.init.normal_(layer.weight)
+    edited = cells.clone()
+    edited[0] = torch.randn(4)
+    with watch(layer) as seen:
+        before = layer(cells, table)
+    assert (layer(edited, table) != before).any(1).tolist() == [True] * 4 + [False] * 5
+    torch.testing.assert_close(layer(2 * cells, table), 2 * before)
+    np.testing.assert_allclose(seen["part"][0].sum("step"), before.detach(), rtol=1e-5, atol=1e-5)

@@ -122,8 +122,18 @@ def model(cells, inputs):
 # ---- what an edit may change -------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def published(cells, inputs):
+    """As the paper has it: a graph per modality, no linear path."""
+    return trained(cells, inputs, epochs=1, graph_place="modalities", graph_own_path=False, linear_path=False)[0]
+
+
+@pytest.mark.parametrize("place", ["model", "published"])
 @pytest.mark.parametrize("name", MODALITIES)
-def test_editing_one_cell_changes_exactly_the_25_cells_within_three_steps_and_not_one_bit_elsewhere(name, cells, inputs, model):
+def test_editing_one_cell_changes_exactly_the_25_cells_within_three_steps_and_not_one_bit_elsewhere(
+    name, place, cells, inputs, request
+):
+    model = request.getfixturevalue(place)
     middle = SIDE * (SIDE // 2) + SIDE // 2
     before = model.predict_curves(inputs, cells)
     after = model.predict_curves(edited(inputs, name, middle), cells)
@@ -231,6 +241,9 @@ def test_it_learns_the_level_that_its_inputs_show(cells, inputs):
         {"graph": "none"},
         {"graph": "mean", "graph_skips": False},
         {"graph_own_path": False},
+        {"graph_place": "modalities"},
+        {"linear_path": False},
+        {"graph": "self"},
         {"neighbour_count": True},
         {"fusion": "flatten"},
         {"fusion": "gated"},
@@ -275,17 +288,28 @@ def test_shuffled_captions_are_those_of_other_cells_and_the_same_every_time(cell
     torch.testing.assert_close(once.text[0].sort(0).values, own.text[0].sort(0).values)
 
 
-def test_probes_of_the_specification_have_their_names_and_shapes(cells, inputs, model):
+@pytest.mark.parametrize("place", ["model", "published"])
+def test_probes_of_the_specification_have_their_names_and_shapes(place, cells, inputs, request):
+    model = request.getfixturevalue(place)
     with watch(model) as seen:
         model.predict_curves(inputs, cells)
     c, count = model.config, len(cells)
+    own = {
+        "model": {
+            "context.cells.blocks.0.messages.attention": (count, c.graph_heads, 5),
+            "context.cells.blocks.2.messages.attention": (count, 1, 5),
+            "surroundings.part": (count, 4, 24),
+        },
+        "published": {
+            "context.satellite.blocks.0.messages.attention": (count, c.graph_heads, 5),
+            "context.satellite.blocks.2.messages.attention": (count, 1, 5),
+            "context_vector.street_view": (count, c.width),
+        },
+    }
     shapes = {
         "branches.poi.channels.similarity": (c.width, c.width),
         "branches.height.spatial_vector": (count, c.width),
         "branches.height.text_vector": (count, c.width),
-        "context.satellite.blocks.0.messages.attention": (count, c.graph_heads, 5),
-        "context.satellite.blocks.2.messages.attention": (count, 1, 5),
-        "context_vector.street_view": (count, c.width),
         "fusion.layers.0.attention": (count, c.fusion_heads, 4, 4),
         "fusion.weight": (count, 4),
         "cell_vector": (count, c.width),
@@ -294,9 +318,23 @@ def test_probes_of_the_specification_have_their_names_and_shapes(cells, inputs, 
         "head.probability": (count, 24, c.bins),
         "head.level": (count, 24),
     }
-    for name, shape in shapes.items():
+    for name, shape in (shapes | own[place]).items():
         assert seen[name][0].shape == shape, name
     assert len({tuple(probe.axes) for name, probe in model.probes().items() if name.endswith("messages.attention")}) == 1
+
+
+def test_the_linear_path_reads_no_neighbour_without_a_graph_and_starts_at_nothing(cells, inputs):
+    fresh, alone = build(cells, inputs)[0], build(cells, inputs, graph="self")[0]
+    assert fresh.surroundings is not None and alone.surroundings is not None
+    assert fresh.surroundings.steps == fresh.config.graph_blocks and alone.surroundings.steps == 0
+    with watch(fresh, "surroundings.part") as seen:
+        fresh.predict_curves(inputs, cells)
+    assert not np.asarray(seen["surroundings.part"][0]).any()
+
+
+def test_the_published_size_has_one_graph_per_modality_and_no_linear_path():
+    paper = LMEMRConfig.preset("paper")
+    assert (paper.graph_place, paper.linear_path, paper.graph_own_path) == ("modalities", False, False)
 
 
 def test_effects_say_what_an_edit_needs_and_what_cannot_matter(cells, inputs):
