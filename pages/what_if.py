@@ -100,7 +100,9 @@ def _places(scenario: Scenario, samples: Samples) -> Places:
         return apply_to_places(scenario.edits, samples.log.places)
     except MobiscopeError as error:
         panels.refusal(error)
-        st.button("Start over", key="what_if.misfit", on_click=scenario_stack.set_stack, args=(EditStack(),), type="primary")
+        st.button(
+            "Start over", key="what_if.misfit", on_click=scenario_stack.IN_HAND.set_stack, args=(EditStack(),), type="primary"
+        )
         st.stop()
 
 
@@ -275,7 +277,7 @@ def _flips(predictor: Predictor, samples: Samples, index: int) -> None:
                     "Add to the scenario",
                     key=f"what_if.flip.{flip.kind}",
                     type="tertiary",
-                    on_click=scenario_stack.push,
+                    on_click=scenario_stack.IN_HAND.push,
                     args=(flip.edit,),
                 )
 

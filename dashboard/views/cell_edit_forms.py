@@ -46,7 +46,7 @@ def draw(kind: str, base: Grounds, outlines: CellOutlines, cell: str) -> None:
 
 def _add(edit: AnyEdit) -> None:
     try:
-        cell_stack.push(edit)
+        cell_stack.IN_HAND.push(edit)
     except MobiscopeError as error:
         panels.refusal(error)
         return

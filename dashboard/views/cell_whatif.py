@@ -13,7 +13,7 @@ from dashboard.cached.cell_data import CellOutlines, Curves
 from dashboard.figures import base_map, cell_map, colours
 from dashboard.figures.curve_day import day_curves
 from dashboard.figures.frame import chart_config
-from dashboard.views import cell_choice, cell_clock, cell_edit_forms, cell_errors, cell_stack
+from dashboard.views import cell_choice, cell_clock, cell_edit_forms, cell_errors, cell_stack, scenario_in_hand
 from dashboard.views.export_menu import export_menu
 from engine.errors import MobiscopeError
 from engine.evaluation.flow_metrics import FLOW_METRICS
@@ -48,7 +48,7 @@ def draw(slug: str, run_id: str) -> None:
         with head:
             panels.head(QUESTION)
         panels.refusal(error)
-        st.button("Start over", key="what_if.misfit", on_click=cell_stack.set_stack, args=(EditStack(),), type="primary")
+        st.button("Start over", key="what_if.misfit", on_click=cell_stack.IN_HAND.set_stack, args=(EditStack(),), type="primary")
         return
     with head:
         panels.head(QUESTION, _answer(comparison, scenario, predictor, outlines))
@@ -155,7 +155,7 @@ def _map(slug: str, run_id: str, comparison: CurveComparison, outlines: CellOutl
             "what-if",
             comparison.cells.assign(longitude=outlines.longitude, latitude=outlines.latitude),
             base_map.deck(still, city, theme),
-            cell_stack.command(scenario, run_id),
+            scenario_in_hand.command(scenario, run_id),
         )
 
 

@@ -60,7 +60,7 @@ def draw(
 
 def _add(edit: AnyEdit) -> None:
     try:
-        scenario_stack.push(edit)
+        scenario_stack.IN_HAND.push(edit)
     except MobiscopeError as error:
         panels.refusal(error)
         return

@@ -1,11 +1,9 @@
-"""The scenario in hand: its stack of edits with undo and redo, its name and notes, its file and its command."""
-
-import shlex
+"""The scenario in hand about a question, and the training again that some of its edits need."""
 
 import streamlit as st
 
-from dashboard import cached, navigation, panels, session, wording
-from engine import store
+from dashboard import cached, navigation, session, wording
+from dashboard.views.scenario_in_hand import ScenarioInHand, command
 from engine.city.city import City
 from engine.city.samples import Samples
 from engine.errors import MobiscopeError
@@ -16,74 +14,36 @@ from engine.scenarios.apply import check_scenario
 from engine.scenarios.compare import effect_of
 from engine.scenarios.edits import AnyEdit
 from engine.scenarios.replay import query_of
-from engine.scenarios.scenario import EditStack, Scenario
+from engine.scenarios.scenario import Scenario
 
-_STACK, _NAME, _NOTES = "what_if.stack", "what_if.name", "what_if.notes"
-
-
-def stack() -> EditStack:
-    """The edits done and undone in this session, for the city in view."""
-    kept: tuple[str | None, EditStack] = session.get(_STACK, (None, EditStack()))
-    return kept[1] if kept[0] == session.city() else EditStack()
-
-
-def set_stack(changed: EditStack) -> None:
-    """Takes over a changed stack."""
-    session.put(_STACK, (session.city(), changed))
-
-
-def push(edit: AnyEdit) -> None:
-    """Does one more edit."""
-    set_stack(stack().push(edit))
+IN_HAND = ScenarioInHand("what_if")
 
 
 def scenario(city: City, samples: Samples, index: int) -> Scenario:
     """The scenario in hand, asking the question in view."""
-    return Scenario(
-        name=session.get(_NAME, "") or "Untitled scenario",
-        notes=session.get(_NOTES, ""),
-        city=city.name,
-        city_fingerprint=city.fingerprint,
-        query=query_of(samples, index),
-        edits=stack().done,
-    )
+    return IN_HAND.scenario(city, query_of(samples, index))
 
 
 def draw(current: Scenario, predictor: Predictor, names: dict[str, str]) -> None:
-    """The list of edits, each with what it needs to matter, and undo and redo.
+    """The list of edits.
 
     Args:
         current: The scenario.
         predictor: Who answers.
         names: Location id to name, for reading the edits.
     """
-    edits = stack()
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.button("Undo", key="what_if.undo", shortcut="u", disabled=not edits.done, on_click=lambda: set_stack(stack().undo()))
-        st.button("Redo", key="what_if.redo", shortcut="y", disabled=not edits.undone, on_click=lambda: set_stack(stack().redo()))
-        st.button(
-            "Start over", key="what_if.clear", disabled=not edits.done, on_click=lambda: set_stack(EditStack()), type="tertiary"
-        )
-        with st.popover("Save, load, replay", type="tertiary"):
-            _files(current)
-    if not edits.done:
-        st.caption("No edit yet. Before and after are the same; add an edit above.")
-    for position, edit in enumerate(edits.done):
-        words = edit.describe()
+
+    def words(edit: AnyEdit) -> str:
         location = getattr(edit, "location_id", "")
-        if location in names:
-            words = words.replace(location, names[location])
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
-            st.markdown(f"{position + 1}. {wording.literal(words)}")
-            st.button(
-                "Remove",
-                key=f"what_if.remove.{position}",
-                type="tertiary",
-                on_click=lambda at=position: set_stack(stack().without(at)),
-            )
-        effect = effect_of(edit, predictor)
-        if effect.needs != "forward":
-            st.caption(f"Needs: {wording.literal(effect.needs)}. {wording.literal(effect.sentence, limit=400)}")
+        return edit.describe().replace(location, names[location]) if location in names else edit.describe()
+
+    IN_HAND.draw(current, str(session.run()), words=words, effect=lambda edit: effect_of(edit, predictor), load=_load)
+
+
+def _load(found: Scenario) -> None:
+    check_scenario(found, cached.city(str(session.city())))
+    if found.query is not None:
+        session.put("what_if.wanted", found.query)
 
 
 def offer_refit(current: Scenario, run_id: str, predictor: Predictor) -> None:
@@ -107,11 +67,7 @@ def offer_refit(current: Scenario, run_id: str, predictor: Predictor) -> None:
             )
         else:
             st.caption("That is long; start it from the command line when it suits you:")
-        st.code(
-            shlex.join(["mobiscope", "whatif", f"{store.slug(current.name)}.json", "--run", run_id, "--refit"]),
-            language="bash",
-            wrap_lines=True,
-        )
+        st.code(f"{command(current, run_id)} --refit", language="bash", wrap_lines=True)
 
 
 def _refit(current: Scenario, run_id: str) -> None:
@@ -136,35 +92,3 @@ def refitted() -> None:
             session.set_run(summary.id, city=summary.city)
             session.follow_run(summary.id)
             navigation.open_page("train")
-
-
-def _files(current: Scenario) -> None:
-    name = st.text_input("Name", session.get(_NAME, ""), placeholder="Untitled scenario", max_chars=120, key="what_if.name_field")
-    notes = st.text_area("Notes", session.get(_NOTES, ""), max_chars=5000, key="what_if.notes_field", height=90)
-    if (name, notes) != (session.get(_NAME, ""), session.get(_NOTES, "")):
-        session.put(_NAME, name)
-        session.put(_NOTES, notes)
-        st.rerun()
-    file_name = f"{store.slug(current.name)}.json"
-    st.download_button("Save as JSON", current.to_json(), file_name, "application/json", key="what_if.save", on_click="ignore")
-    st.caption("Replay it from the command line, with the same numbers:")
-    st.code(f"mobiscope whatif {shlex.quote(file_name)} --run {shlex.quote(str(session.run()))}", language="bash", wrap_lines=True)
-    loaded = st.file_uploader("Load a scenario", type=["json"], key="what_if.load", max_upload_size=2)
-    if loaded is not None and loaded.file_id != session.get("what_if.loaded", None):
-        session.put("what_if.loaded", loaded.file_id)
-        _load(loaded.getvalue())
-
-
-def _load(content: bytes) -> None:
-    try:
-        found = Scenario.from_json(content)
-        check_scenario(found, cached.city(str(session.city())))
-    except MobiscopeError as error:
-        panels.refusal(error)
-        return
-    set_stack(EditStack(found.edits))
-    session.put(_NAME, found.name)
-    session.put(_NOTES, found.notes)
-    if found.query is not None:
-        session.put("what_if.wanted", found.query)
-    st.rerun()
