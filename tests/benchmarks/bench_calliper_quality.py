@@ -9,7 +9,6 @@ trains without the places of an inductive list of the paper and prints the four 
 
 import argparse
 import json
-import os
 import platform
 import resource
 import sys
@@ -31,14 +30,11 @@ from engine.models.baselines import fit_baselines
 from engine.models.calliper import CaLLiPer
 from engine.models.calliper_config import CaLLiPerConfig
 from engine.training.loop import Trainer
-from tests.benchmarks.bench_evaluation import real_city
+from tests.benchmarks.cities import INTO_THE_UNKNOWN, into_the_unknown
 
 SHOWN = ("acc@1", "acc@5", "acc@10", "mrr", "ndcg@10")
 TO_BEAT = {"acc@1": 0.212, "mrr": 0.332, "ndcg@10": 0.386}
 """What the released model reached (docs/calliper.md)."""
-
-
-REAL_FOLDER = Path(os.environ.get("MOBISCOPE_REAL_DATA", Path(__file__).parents[3] / "shared" / "data")) / "fsq_nyc_intotheunknown"
 
 
 class Named:
@@ -54,13 +50,13 @@ class Named:
 
 def read_data(hidden_list: int | None) -> Data | None:
     """The real city under its published split, without the places of an inductive list where one is named."""
-    city = real_city()
+    city = into_the_unknown()
     if city is None:
         return None
     hidden: tuple[str, ...] = ()
     if hidden_list is not None:
-        numbers = pd.read_csv(REAL_FOLDER / f"locs2remove_10pct_{hidden_list}.csv")["location_id_num"].astype(str)
-        rows = pd.read_csv(REAL_FOLDER / "checkins.csv.gz", dtype=str)
+        numbers = pd.read_csv(INTO_THE_UNKNOWN / f"locs2remove_10pct_{hidden_list}.csv")["location_id_num"].astype(str)
+        rows = pd.read_csv(INTO_THE_UNKNOWN / "checkins.csv.gz", dtype=str)
         hidden = tuple(sorted(rows.loc[rows["location_id_num"].isin(numbers), "location_id"].unique()))
     split = Split(kind="published", hidden_locations=hidden)
     return Data(city, split, build_samples(VisitLog.of(city, split)))

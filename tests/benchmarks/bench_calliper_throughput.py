@@ -23,7 +23,7 @@ from engine.device import choose_device
 from engine.layers.attention import PackedEncoder, Packing
 from engine.models.base import Data
 from engine.models.calliper import CaLLiPer
-from tests.benchmarks.bench_evaluation import real_city
+from tests.benchmarks.cities import into_the_unknown
 
 TARGET_RATIO, TARGET_MS = 5.0, 150.0
 WIDTH, LAYERS, HEADS, FEED_FORWARD, BATCH, PLACES = 128, 6, 8, 256, 128, 3816
@@ -56,7 +56,7 @@ class PaddedEncoder(nn.Module):
 
 def real_samples() -> tuple[Data, Samples] | None:
     """The real city under its published split, where it is present."""
-    city = real_city()
+    city = into_the_unknown()
     if city is None:
         return None
     split = Split(kind="published")

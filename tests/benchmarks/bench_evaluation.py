@@ -11,7 +11,6 @@ import resource
 import sys
 import time
 from importlib.metadata import version
-from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -23,23 +22,10 @@ from engine.city.splits import Split
 from engine.evaluation.ranking import answer
 from engine.evaluation.report import evaluate
 from engine.models.baselines import BASELINES, TRAINED, fit_baselines
+from tests.benchmarks.cities import into_the_unknown
 
 TARGET_S = 60.0
 SAMPLES, USERS, PLACES, VISITS = 12141, 535, 4019, 95372
-
-
-def real_city() -> City | None:
-    folder = Path(os.environ.get("MOBISCOPE_REAL_DATA", Path(__file__).parents[3] / "shared" / "data")) / "fsq_nyc_intotheunknown"
-    if not folder.is_dir():
-        return None
-    rows = pd.read_csv(folder / "checkins.csv.gz", dtype=str)
-    places = rows.drop_duplicates("location_id")
-    local = pd.to_datetime(rows["local_time"]).dt.tz_localize("America/New_York", ambiguous=True, nonexistent="shift_forward")
-    points = gpd.points_from_xy(places["longitude"].astype(float), places["latitude"].astype(float))
-    named = {"location_id": places["location_id"].to_numpy(), "category": places["category_name"].fillna("").to_numpy()}
-    visits = rows[["user_id", "location_id", "split"]].assign(started_at=local.dt.tz_convert("UTC"))
-    tables = {"visits": visits, "locations": gpd.GeoDataFrame(named, geometry=points, crs=4326)}
-    return City.build("FSQ-NYC", tables, time_zone="America/New_York")
 
 
 def random_city() -> City:
@@ -73,7 +59,7 @@ def main() -> int:
     print(
         f"{platform.platform()}, {os.cpu_count()} cores, OMP_NUM_THREADS {threads}; Python {platform.python_version()}, {versions}"
     )
-    city = real_city() or random_city()
+    city = into_the_unknown() or random_city()
     log = VisitLog.of(city, Split(kind="published"))
     samples = build_samples(log).of_part("test")[slice(0, SAMPLES)]
     print(f"{city.name}: {len(samples):,} test samples over {len(log.places):,} places, {int(log.seen.sum()):,} in training")

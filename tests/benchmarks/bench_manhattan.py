@@ -8,7 +8,6 @@ which settings to take; `--members` averages LMEMR over that many such eighths a
 
 import argparse
 import json
-import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +26,7 @@ from engine.evaluation.flow_metrics import FLOW_METRICS, summarise_flow
 from engine.models.answers import CurvePrediction
 from engine.models.base import Data
 from engine.models.baselines.curves import CURVE_BASELINES, fit_curve_baselines
+from tests.benchmarks.cities import REAL_DATA
 from tests.real.manhattan import FOLDER, manhattan
 
 FOLDS = 5
@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--set", action="append", default=[], help="setting of LMEMR, name=value as JSON")
     given = parser.parse_args()
-    folder = Path(os.environ.get("MOBISCOPE_REAL_DATA", Path(__file__).parents[3] / "shared" / "data"))
+    folder = REAL_DATA
     if not (folder / FOLDER).is_dir():
         print(f"no {FOLDER} in {folder}; set MOBISCOPE_REAL_DATA")
         return

@@ -1,12 +1,12 @@
 """How well NextLocMoE predicts, head by head, beside the baselines; what its roles are worth; the same weights in another city.
 
-    python -m tests.benchmarks.bench_nextlocmoe [--cities halden new-york-qt] [--heads pointer mdn regression] [--epochs N]
+    python -m tests.benchmarks.bench_nextlocmoe [--cities built-in qt-mob] [--heads pointer mdn regression] [--epochs N]
         [--variant NAME field=value ...]... [--out FOLDER] [--baselines NAME...] [--no-transfer]
 
-Trains preset `demo` with each head, and each named variant of it, on each saved city, and prints Markdown tables: quality over all
-and over cold users (the half with the fewest training visits), agreement of dominant role experts with the true role where the
-city has one, and quality of every model on every other city, where only centre, scale and popularity are taken from the training
-part. Weights are kept in FOLDER and taken from there the next time.
+Trains preset `demo` with each head, and each named variant of it, on each city (`built-in`, `qt-mob`, or a saved one), and prints
+Markdown tables: quality over all and over cold users (the half with the fewest training visits), agreement of dominant role experts
+with the true role where the city has one and whom each expert is asked for, and quality of every model on every other city, where
+only centre, scale and popularity are taken from the training part. Weights are kept in FOLDER and taken from there the next time.
 """
 
 import argparse
@@ -22,10 +22,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import normalized_mutual_info_score
 
-from engine.city.city import open_city
 from engine.city.samples import VisitLog, build_samples
 from engine.city.splits import Split
-from engine.errors import CityError
 from engine.evaluation.report import Evaluation, evaluate
 from engine.models.answers import Prediction, Predictor
 from engine.models.base import Data
@@ -34,6 +32,7 @@ from engine.models.nextlocmoe import NextLocMoE
 from engine.models.nextlocmoe_config import NextLocMoEConfig
 from engine.probes import watch
 from engine.training.loop import Trainer
+from tests.benchmarks.cities import city_called
 
 SHOWN = ("acc@1", "acc@5", "acc@10", "distance_mean_m")
 COLD = ("least known quarter", "second quarter")
@@ -54,10 +53,9 @@ class Named:
 
 
 def read_data(slug: str) -> Data | None:
-    """A saved city under its published split, where it has one."""
-    try:
-        city = open_city(slug)
-    except CityError:
+    """A city under its published split, where it has one."""
+    city = city_called(slug)
+    if city is None:
         return None
     split = Split(kind="published") if "split" in city.table("visits") else Split()
     return Data(city, split, build_samples(VisitLog.of(city, split)))
@@ -87,18 +85,23 @@ def trained(data: Data, slug: str, name: str, config: NextLocMoEConfig, seed: in
     return model
 
 
-def role_agreement(model: NextLocMoE, data: Data, draws: int = 200) -> list[str]:
-    """One line per set of experts: agreement of users' dominant expert with their true role, against permutations; loads."""
+def role_agreement(model: NextLocMoE, data: Data, draws: int = 200) -> tuple[list[str], list[str]]:
+    """Where the asked weight goes on the training part, at the latest visit of each window.
+
+    Returns:
+        One line per set of experts: agreement of users' dominant expert with their true role, against permutations, and loads; and
+        one table per set: the share of each expert in the weight asked for people of each true role.
+    """
     assert data.samples is not None
     if not data.city.has("truth"):
-        return []
+        return [], []
     truth = data.city.table("truth").query("subject == 'user'").set_index("subject_id")["role"]
-    samples, lines = data.samples.of_part("train"), []
+    samples, lines, tables = data.samples.of_part("train"), [], []
     chosen = np.arange(0, len(samples), 4)
     sets = model.experts()
     mean = {key: np.zeros((len(samples.log.users), len(found.names))) for key, found in sets.items()}
     if not sets:
-        return []
+        return [], []
     with watch(model, *(found.routing for found in sets.values())) as seen:
         for begin in range(0, len(chosen), 256):
             histories = samples.histories(chosen[begin : begin + 256])
@@ -116,7 +119,13 @@ def role_agreement(model: NextLocMoE, data: Data, draws: int = 200) -> list[str]
             f"{(value - np.mean(permuted)) / max(float(np.std(permuted)), 1e-9):.0f} sd | {load.min():.3f} | {load.max():.3f} | "
             f"{int((load < 0.01).sum())} of {len(load)} |"
         )
-    return lines
+        tables.append(
+            "| true role | " + " | ".join(f"`{expert}`" for expert in found.names) + " |\n|---" + "|---:" * len(load) + "|"
+        )
+        for group in np.unique(role.astype(str)):
+            share = mean[key][known][role.astype(str) == group].sum(0)
+            tables[-1] += f"\n| {group} | " + " | ".join(f"{100 * part / share.sum():.0f} %" for part in share) + " |"
+    return lines, tables
 
 
 def cells(evaluation: Evaluation, name: str) -> str:
@@ -149,7 +158,7 @@ def variants(heads: list[str], asked: list[list[str]] | None, epochs: int | None
 def main() -> int:
     """Trains, evaluates, prints."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    asked.add_argument("--cities", nargs="+", default=["halden", "new-york-qt"])
+    asked.add_argument("--cities", nargs="+", default=["built-in", "qt-mob"])
     asked.add_argument("--heads", nargs="*", default=["pointer", "mdn", "regression"])
     asked.add_argument("--variant", nargs="+", action="append", metavar=("NAME", "FIELD=VALUE"))
     asked.add_argument("--epochs", type=int)
@@ -162,7 +171,7 @@ def main() -> int:
     given.out.mkdir(parents=True, exist_ok=True)
     cities = {slug: data for slug in given.cities if (data := read_data(slug)) is not None}
     if not cities:
-        print("None of these cities is saved here (see `mobiscope cities`). Nothing was measured.")
+        print("None of these cities is here. Nothing was measured.")
         return 0
     print(f"{platform.platform()}, torch {torch.__version__}, {torch.get_num_threads()} threads")
     models = {
@@ -190,12 +199,12 @@ def main() -> int:
             print(f"| {predictor.title} | {cells(evaluation, predictor.name)} |", flush=True)
         evaluation.metrics.to_parquet(given.out / f"{slug}-metrics.parquet")
         for (where, name), model in models.items():
-            lines = role_agreement(model, data) if where == slug else []
+            lines, tables = role_agreement(model, data) if where == slug else ([], [])
             if lines:
                 print(
                     f"\n{name}: agreement with the true role\n\n| experts | NMI | permuted | above | least load | most load | dead |"
                 )
-                print("|---|---:|---:|---:|---:|---:|---:|\n" + "\n".join(lines), flush=True)
+                print("|---|---:|---:|---:|---:|---:|---:|\n" + "\n".join(lines) + "\n\n" + "\n\n".join(tables), flush=True)
     return 0
 
 

@@ -32,7 +32,7 @@ from engine.projection import project_embedding
 from engine.scenarios.compare import compare
 from engine.scenarios.edits import AddPlace, ChangeMoment, ClosePlace, Edit, MovePlace
 from engine.scenarios.scenario import Scenario
-from tests.benchmarks.bench_evaluation import real_city
+from tests.benchmarks.cities import into_the_unknown
 
 TARGETS_S = {"demo": 1.0, "FSQ-NYC": 2.0}
 IDLE_TARGET, COLD_TARGET_S, CACHED_TARGET_S = 0.01, 30.0, 0.3
@@ -123,7 +123,7 @@ def main() -> int:
     share = idle_share(model, samples)
     missed |= share > IDLE_TARGET
     print(f"idle probes take {share:.2%} of a forward pass (target {IDLE_TARGET:.0%})")
-    city = real_city()
+    city = into_the_unknown()
     if city is None:
         print("FSQ-NYC is not here; set MOBISCOPE_REAL_DATA to measure it.")
     else:
