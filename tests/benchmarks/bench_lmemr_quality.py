@@ -1,11 +1,12 @@
 """How well LMEMR draws curves on the built-in city (or a saved one), beside the baselines, and what each mechanism is worth.
 
     python -m tests.benchmarks.bench_lmemr_quality [--seeds 0 1 2] [--variants full no_graph ...] [--kinds spatial_blocks random_cells]
-        [--city NAME] [--preset demo] [--set field=value ...] [--no-baselines] [--out FOLDER]
+        [--city NAME] [--preset demo] [--set field=value ...] [--no-baselines] [--judge valid] [--out FOLDER]
 
 A seed draws the split, the weights and the training; every variant of a seed answers the same test cells. Prints Markdown: each
 predictor with its mean and range over seeds, and each ablation with what it costs against the full model, seed by seed. Every row
-is also appended to FOLDER/rows.csv as soon as it is there, and rows that are there already are not computed again.
+is also appended to FOLDER/rows.csv as soon as it is there, and rows that are there already are not computed again. Settings are to be
+chosen with `--judge valid`, which measures the validation cells and never looks at test cells; use another folder for each.
 """
 
 import argparse
@@ -18,11 +19,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from engine.city.cell_samples import build_cell_samples
+from engine.city.cell_samples import CellSamples, build_cell_samples
 from engine.city.cell_splits import CellSplit
 from engine.city.city import City, open_city
+from engine.city.splits import PARTS
 from engine.city.synthetic import synthesise
 from engine.device import choose_device
 from engine.evaluation.flow_report import evaluate_curves
@@ -71,6 +74,7 @@ def main() -> None:
     parser.add_argument("--preset", default="demo")
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", dest="changes")
     parser.add_argument("--no-baselines", action="store_true")
+    parser.add_argument("--judge", default="test", choices=["test", "valid"], help="which cells are measured")
     parser.add_argument("--out", type=Path, default=None)
     arguments = parser.parse_args()
     changes = {name: _value(value) for name, _, value in (pair.partition("=") for pair in arguments.changes)}
@@ -88,7 +92,8 @@ def main() -> None:
             with_baselines = not arguments.no_baselines and not any(
                 (row["kind"], row["seed"], row["method"]) == (kind, seed, "hourly_mean") for row in rows
             )
-            for row in _measured(city, CellSplit(kind=kind, seed=seed), arguments.preset, changes, wanted, with_baselines):
+            split = CellSplit(kind=kind, seed=seed)
+            for row in _measured(city, split, arguments.preset, changes, wanted, with_baselines, arguments.judge):
                 rows.append(row)
                 print(
                     f"    {kind}, seed {seed}, {row['method']}: R² {row['r2']:.4f}, MAE {row['mae']:.2f}, {row['seconds']:.0f} s",
@@ -101,9 +106,12 @@ def main() -> None:
         print(f"\n**{city.name}, {kind}, preset {arguments.preset}**\n\n{_markdown(table[table['kind'] == kind])}")
 
 
-def _measured(city: City, split: CellSplit, preset: str, changes: Mapping[str, Any], variants: list[str], with_baselines: bool):  # type: ignore[no-untyped-def]
+def _measured(  # type: ignore[no-untyped-def]
+    city: City, split: CellSplit, preset: str, changes: Mapping[str, Any], variants: list[str], with_baselines: bool, judge: str
+):
     """Yields one row per variant and baseline."""
     cells = build_cell_samples(city, split)
+    judged = cells if judge == "test" else _valid_for_test(cells)
     bare = Data(city, split, cells=cells)
     for name in variants:
         config = LMEMRConfig.preset(preset, **changes, **VARIANTS[name])
@@ -112,8 +120,8 @@ def _measured(city: City, split: CellSplit, preset: str, changes: Mapping[str, A
         begin, cpu = time.perf_counter(), time.process_time()
         trained = Trainer(model, model.stages(data), seed=split.seed, device=choose_device("auto")).train()
         seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
-        found = evaluate_curves([model], data.inputs, cells, city, slices=(), scale=model.scale).headline(model.name)  # type: ignore[list-item,arg-type]
-        facts = {"seconds": seconds, "cpu_seconds": cpu, "epochs": len(trained.epochs), "n_test": int(cells.mask("test").sum())}
+        found = evaluate_curves([model], data.inputs, judged, city, slices=(), scale=model.scale).headline(model.name)  # type: ignore[list-item,arg-type]
+        facts = {"seconds": seconds, "cpu_seconds": cpu, "epochs": len(trained.epochs), "n_test": int(judged.mask("test").sum())}
         yield {"kind": split.kind, "seed": split.seed, "method": name, **{metric: found[metric] for metric in METRICS}, **facts}
         del model, data
         gc.collect()
@@ -124,14 +132,14 @@ def _measured(city: City, split: CellSplit, preset: str, changes: Mapping[str, A
     begin = time.perf_counter()
     baselines = fit_curve_baselines(inputs, cells, seed=split.seed)
     seconds = time.perf_counter() - begin
-    evaluation = evaluate_curves(baselines, inputs, cells, city, slices=(), scale=model.scale)  # type: ignore[arg-type]
+    evaluation = evaluate_curves(baselines, inputs, judged, city, slices=(), scale=model.scale)  # type: ignore[arg-type]
     for baseline in baselines:
         found = evaluation.headline(baseline.name)
         facts = {
             "seconds": seconds / len(baselines),
             "cpu_seconds": float("nan"),
             "epochs": 0,
-            "n_test": int(cells.mask("test").sum()),
+            "n_test": int(judged.mask("test").sum()),
         }
         yield {
             "kind": split.kind,
@@ -140,6 +148,13 @@ def _measured(city: City, split: CellSplit, preset: str, changes: Mapping[str, A
             **{metric: found[metric] for metric in METRICS},
             **facts,
         }
+
+
+def _valid_for_test(cells: CellSamples) -> CellSamples:
+    """The same cells with validation cells in place of test cells, which become input only."""
+    return replace(
+        cells, part=np.select([cells.mask("valid"), cells.mask("test")], [PARTS.index("test"), -1], cells.part).astype(np.int8)
+    )
 
 
 def _markdown(table: pd.DataFrame) -> str:
