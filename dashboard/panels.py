@@ -27,6 +27,14 @@ def head(question: str, answer: str = "") -> None:
         st.markdown(answer)
 
 
+def from_the_top() -> None:
+    """Shows the page from its top; a browser stays scrolled to where the form was that led here."""
+    st.html(
+        "<script>document.querySelector('[data-testid=\"stMain\"]').scrollTo({top: 0})</script>",
+        unsafe_allow_javascript=True,
+    )
+
+
 def panel(title: str, drawn: str, read: str, caution: str, source: str = "", actions: Callable[[], None] | None = None) -> None:
     """A panel's heading with its "How to read this": what is drawn, how to read it, what not to conclude, and the source.
 

@@ -42,6 +42,9 @@ def main() -> None:
         city_card.removal(slug)
     else:
         city_card.data_card(city.info.data_card)
+    if session.get("city.is_new", False):
+        session.drop("city.is_new")
+        panels.from_the_top()
 
 
 main()

@@ -460,6 +460,7 @@ def _make_city(paths: Sequence[Path], choices: IngestChoices, found: Found) -> N
         session.drop(kept)
     session.forget_widgets("bring.")
     session.put("city.view", "look")
+    session.put("city.is_new", True)
     session.set_city(city.folder.name if city.folder else slug)
     st.toast(f"{wording.literal(city.name)} is here.")
     navigation.open_page("city")
