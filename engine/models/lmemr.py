@@ -14,7 +14,7 @@ Where we differ, and why (`docs/lmemr.md` has the numbers):
   that one may ask what happens without them.
 - Photographs of a cell count whatever their order; POI counts enter as logs; every graph block has its residual.
 - One graph of fused cells where the paper has one per modality, each cell with a layer to itself beside its neighbours' messages, and
-  a linear path that reads the means of the cells around a cell: few cells teach little of what averaging can be given.
+  a linear path that reads the means of the cells around a cell, hour by hour.
 - Attention pooling over modalities (the paper) where the released code flattens; fewer temporal layers.
 - Cells of one description are right answers to each other in the alignment, since rules often say the same of two cells.
 - Beside the published read-out (exp of the mean log flow, which understates totals) there is the expected flow, and an interval.
