@@ -1,8 +1,10 @@
-"""How long a page's script takes when everything it needs is warm, and how big the decks it sends are. Run with a home that has runs:
+"""How long a page's script takes when everything it needs is warm, and how big the decks it sends are.
 
-MOBISCOPE_HOME=... python tests/benchmarks/bench_pages.py --city aldhaven [--run ID] [--json]
+    python -m tests.benchmarks.bench_pages [--pages NAME...] [--json]
+    MOBISCOPE_HOME=... python -m tests.benchmarks.bench_pages --city SLUG [--run ID]
 
-Without MOBISCOPE_HOME a home is made for the measurement: the built-in city and a `tiny` run on it.
+Without a city a home is made for the measurement: the built-in city and a `tiny` run of every model on it; pages that show more than one
+kind of run are measured with each.
 
 Budget: 400 ms per script on the built-in city, 2 MB per deck (measured on the city and train maps). Exit 1 when a page breaks or is over.
 """
@@ -52,42 +54,63 @@ def measure(page: str, query: dict[str, str], repeats: int) -> dict[str, float |
     }
 
 
-def make_home() -> tuple[str, str]:
-    """Puts the built-in city and a finished run into the home; returns the slug and the run's id."""
+PAGES_OF = {
+    "calliper": ("home", "city", "train", "runs", "next_location", "attention", "embeddings", "what_if", "long_tail"),
+    "lmemr": ("train", "grid_mobility", "attention", "embeddings", "what_if", "long_tail"),
+    "nextlocmoe": ("next_location", "experts", "attention", "what_if"),
+}
+
+
+def make_home() -> tuple[str, dict[str, str]]:
+    """Puts the built-in city and finished runs into a home of its own; returns the slug and each model's run."""
+    os.environ["MOBISCOPE_HOME"] = tempfile.mkdtemp(prefix="mobiscope-bench-")
     from engine.city.synthetic import synthesise
     from engine.runs import Run, RunRequest, submit
 
     city = synthesise("demo").save()
     assert city.folder is not None
-    run_id = submit(RunRequest(model="calliper", city=city.folder.name, preset="tiny"))
-    while not Run.open(run_id).status().has_ended:
-        time.sleep(1)
-    return city.folder.name, run_id
+    runs = {}
+    for model in PAGES_OF:
+        runs[model] = submit(RunRequest(model=model, city=city.folder.name, preset="tiny"))
+        while not Run.open(runs[model]).status().has_ended:
+            time.sleep(1)
+        assert Run.open(runs[model]).status().state == "DONE", Run.open(runs[model]).log_tail(20)
+    return city.folder.name, runs
 
 
 def main() -> int:
     """Measures every page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--city", default="aldhaven")
+    parser.add_argument("--city", default="")
     parser.add_argument("--run", default="")
     parser.add_argument("--pages", nargs="*")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    if not os.environ.get("MOBISCOPE_HOME"):
-        os.environ["MOBISCOPE_HOME"] = tempfile.mkdtemp(prefix="mobiscope-bench-")
-        arguments.city, arguments.run = make_home()
-    from engine.city.city import open_city
+    if arguments.city:
+        from dashboard.navigation import GROUPS
+        from engine.city.city import open_city
 
-    open_city(arguments.city)  # a page without a city is quick and proves nothing
+        open_city(arguments.city)  # a page without a city is quick and proves nothing
+        asked = [
+            (
+                {"city": arguments.city} | ({"run": arguments.run} if arguments.run else {}),
+                "",
+                [page for group in GROUPS.values() for page in group],
+            )
+        ]
+    else:
+        slug, runs = make_home()
+        asked = [({"city": slug, "run": runs[model]}, model, pages) for model, pages in PAGES_OF.items()]
     import streamlit
 
-    from dashboard.navigation import GROUPS
-
-    query = {"city": arguments.city} | ({"run": arguments.run} if arguments.run else {})
-    pages = arguments.pages or [page for group in GROUPS.values() for page in group]
-    rows = [measure(page, query, arguments.repeats) for page in pages]
+    rows = [
+        measure(page, query, arguments.repeats) | {"model": model}
+        for query, model, pages in asked
+        for page in pages
+        if not arguments.pages or page in arguments.pages
+    ]
     if arguments.json:
         print(json.dumps(rows))
     else:
@@ -96,7 +119,7 @@ def main() -> int:
         )
         for row in rows:
             print(
-                f"{row['page']:15} median {row['median_ms']:7.1f} ms  worst {row['worst_ms']:7.1f} ms  "
+                f"{row['page']:15} {row['model']:11} median {row['median_ms']:7.1f} ms  worst {row['worst_ms']:7.1f} ms  "
                 f"deck {row['largest_deck_bytes'] / 1e6:5.2f} MB  {row['broken'] and 'BROKEN: ' + str(row['broken'])}"
             )
     over = [row for row in rows if row["broken"] or row["median_ms"] > BUDGET_MS or row["largest_deck_bytes"] > BUDGET_BYTES]
