@@ -24,6 +24,10 @@ GROUPS: dict[str, dict[str, str]] = {
 """Group to page file to title; a new page is one line here."""
 
 
+ANSWERS_OF = {"next_location": "next_location", "grid_flow": "grid_mobility"}
+"""Task to the page that first shows what a model of it answers."""
+
+
 def path_of(page: str) -> Path:
     """The script of a page."""
     return _FOLDER / f"{page}.py"

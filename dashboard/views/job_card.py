@@ -86,7 +86,7 @@ def recent(limit: int) -> None:
                 st.caption(_recent_line(run))
             if st.button("Open", key=f"recent.{run.id}", type="tertiary"):
                 session.set_run(run.id, city=run.city)
-                navigation.open_page("next_location" if run.state == "DONE" else "train")
+                navigation.open_page(navigation.ANSWERS_OF[cached.run_task(run.id)] if run.state == "DONE" else "train")
 
 
 def _recent_line(run: RunSummary) -> str:
@@ -183,7 +183,7 @@ def _actions(run_id: str, status: RunStatus) -> None:
         if status.state == "DONE":
             if st.button("Look at its predictions", key=f"look.{run_id}", type="primary"):
                 session.set_run(run_id)
-                navigation.open_page("next_location")
+                navigation.open_page(navigation.ANSWERS_OF[cached.run_task(run_id)])
 
 
 def _act(what: Callable[[str], object], run_id: str) -> None:

@@ -15,8 +15,6 @@ PREDICTS: "dict[Task, str]" = {
     "next_location": "where a person goes next",
     "grid_flow": "how many trips leave every cell at every hour",
 }
-PAGE_OF: "dict[Task, str]" = {"next_location": "next_location", "grid_flow": "grid_mobility"}
-"""The page that shows first what a model of a task answers."""
 
 
 @dataclass(frozen=True)
@@ -90,5 +88,5 @@ def _other_task(slug: str, run_id: str, task: "Task", tasks: "tuple[Task, ...]",
         )
     else:
         navigation.door("train", "Train a model for it", key=f"{key}.train", primary=True)
-    if navigation.path_of(PAGE_OF[task]).is_file():
-        navigation.door(PAGE_OF[task], "See what this run answers", key=f"{key}.answers")
+    if navigation.path_of(navigation.ANSWERS_OF[task]).is_file():
+        navigation.door(navigation.ANSWERS_OF[task], "See what this run answers", key=f"{key}.answers")

@@ -15,7 +15,7 @@ from dashboard.figures.slice_bars import slice_bars
 from dashboard.views.export_menu import export_menu
 from dashboard.views.job_card import STATES
 from dashboard.views.report_button import report_button
-from dashboard.views.run_gate import PAGE_OF, PREDICTS
+from dashboard.views.run_gate import PREDICTS
 from dashboard.views.versus import versus
 from engine.cli import command_for
 from engine.errors import MobiscopeError
@@ -134,7 +134,7 @@ def one(run: RunSummary) -> None:
         st.subheader(wording.literal(run.name), anchor=False, width="stretch")
         if st.button("Open", key="runs.open", type="primary", help="Makes it the run of all pages and goes to its predictions."):
             session.set_run(run.id, city=run.city)
-            navigation.open_page(PAGE_OF[cached.run_task(run.id)] if run.state == "DONE" else "train")
+            navigation.open_page(navigation.ANSWERS_OF[cached.run_task(run.id)] if run.state == "DONE" else "train")
         if run.state == "DONE" and cached.run_task(run.id) == "next_location":
             report_button(run.id, "runs.report")
         with st.popover("Rename"):

@@ -92,7 +92,9 @@ def trained(server, browser, check_ins) -> str:
     page.get_by_role("button", name="Make the city").click()
     page.get_by_text("What is in this city?").wait_for()
     settle(page)
-    assert page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollTop") == 0, "the new city is shown from its top"
+    assert page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollTop") == 0, (
+        "the new city is shown from its top"
+    )
     assert_calm(page)
     page.get_by_role("link", name="Train", exact=True).click()
     page.get_by_text("What can a model learn here?").wait_for()

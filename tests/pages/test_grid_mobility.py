@@ -157,6 +157,13 @@ def test_every_panel_below_is_drawn(page) -> None:
     assert button(at, "Train it on random cells")
 
 
+def test_the_job_card_leads_to_the_page_that_shows_what_the_run_answers(page) -> None:
+    at = page("train")
+    button(at, "Look at its predictions").click().run()
+    assert_healthy(at)
+    assert at.title[0].value == "How does this cell breathe through the day?"
+
+
 def test_the_interval_says_how_often_it_held(page) -> None:
     table = next(Run.open(run.id) for run in list_runs() if run.city == "aldhaven").table("metrics")
     row = table.query("slice == 'all' and metric == 'coverage' and predictor == 'lmemr'").iloc[0]
