@@ -71,8 +71,9 @@ def _answer(found: CellInside, outlines: CellOutlines, row: int, probe: str | No
 
 
 def probe_title(probe: str) -> str:
-    """A graph probe in words: its modality where its name holds one, and which layer it is."""
-    modality = next((title for name, title in TITLES.items() if name in probe.split(".")), "")
+    """A graph probe in words: its modality, or all of them where there is one graph of whole cells, and which layer it is."""
+    parts = probe.split(".")
+    modality = next((title for name, title in TITLES.items() if name in parts), "All modalities" if "cells" in parts else "")
     number = next((int(part) + 1 for part in probe.split(".") if part.isdigit()), 0)
     return ", ".join(part for part in (modality, f"layer {number}" if number else "") if part) or probe
 
@@ -260,13 +261,13 @@ def _hours(run_id: str, found: CellInside, row: int) -> None:
 def _neighbours(run_id: str, found: CellInside, outlines: CellOutlines, row: int, probe: str) -> None:
     panels.panel(
         "Whom it takes from",
-        "Drawn: the cell itself and its neighbours in the graph, with their weights in every layer of the chosen modality.",
+        "Drawn: the cell itself and its neighbours in the graph, with their weights in every layer of the chosen graph.",
         "Read: each column sums to 100 %.",
         "Do not conclude from one layer: what a neighbour passes on already holds what it took from its own neighbours.",
         PAPER,
     )
-    family = probe_title(probe).split(",")[0]
-    names = [name for name in found.graph if probe_title(name).split(",")[0] == family]
+    family = probe.split(".blocks.")[0]
+    names = [name for name in found.graph if name.split(".blocks.")[0] == family]
     slots = [slot for slot, at in enumerate(found.index[row]) if slot == 0 or at != row]
     table = pd.DataFrame(
         {

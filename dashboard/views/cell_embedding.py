@@ -223,7 +223,7 @@ def _alignment(run_id: str, declared: dict[str, Any]) -> None:
     panels.panel(
         "Seen and said, before and after",
         "Drawn: for one modality the vectors of all cells as seen (discs) and as described (diamonds), in the plane of their two largest "
-        "principal components; then as fused and with their neighbours.",
+        "principal components; then, where a modality has a graph of its own, as fused and with their neighbours.",
         "Read: after training with alignment, what is seen of a cell should lie where its description lies. Recall counts how often the "
         "right description is the nearest, or among the nearest ten; the gap is the distance between the centres of both clouds.",
         "Do not conclude from two clouds apart that nothing was aligned: a constant offset costs the cosine, not the ranking.",
@@ -240,7 +240,12 @@ def _alignment(run_id: str, declared: dict[str, Any]) -> None:
     with left:
         tint, ink = colours.modality(str(modality)), colours.role("observed", session.theme())
         st.plotly_chart(
-            before_and_after(panes, ("as seen; fused", "as described; with neighbours"), (tint, ink), session.theme()),
+            before_and_after(
+                panes,
+                ("as seen; fused", "as described; with neighbours") if len(panes) > 1 else ("as seen", "as described"),
+                (tint, ink),
+                session.theme(),
+            ),
             key="embeddings.cells.pairs",
             config=chart_config("alignment"),
             alt="Vectors of a modality before and after",

@@ -21,6 +21,12 @@ from engine.cli import command_for
 from engine.errors import MobiscopeError
 from engine.runs import Run, RunSummary, delete, rename
 
+CASES = {
+    "next_location": ("test steps", "people with replacement, because the steps of one person"),
+    "grid_flow": ("hours of test cells", "cells with replacement, because the hours of one cell"),
+}
+"""Task to what is counted, and what intervals draw anew because of what."""
+
 DETAILS = {"baselines": "Against baselines", "slices": "By slice", "warnings": "Warnings", "settings": "Settings and data"}
 MOST_RUNS = 200
 SHOWN = ("acc@1", "acc@5", "acc@10", "mrr", "ndcg@10", "f1", "distance_median_m")
@@ -165,12 +171,13 @@ def _against_baselines(run: RunSummary) -> None:
     table = cached.run_table(run.id, "metrics")
     metrics = _shown(table)
     overall = table[(table["slice"] == "all") & (table["metric"].isin(metrics))]
+    cases, drawn = CASES[cached.run_task(run.id)]
     panels.panel(
         "Against baselines",
-        "Drawn: one metric of the model (blue) and of every baseline (grey) over all test steps, with 95 % intervals.",
-        "Read: intervals come from drawing people with replacement, because the steps of one person resemble each other.",
+        f"Drawn: one metric of the model (blue) and of every baseline (grey) over all {cases}, with 95 % intervals.",
+        f"Read: intervals come from drawing {drawn} resemble each other.",
         "Do not conclude from two overlapping intervals that there is no difference; compare two runs for a paired interval.",
-        "Baselines only count the training visits or the window before a step.",
+        "Baselines learn from the same training part.",
         actions=lambda: export_menu(
             "runs.export.baselines", f"{run.id}-metrics", table, command=shlex.join(["mobiscope", "evaluate", run.id]), chart=True
         ),
@@ -196,7 +203,7 @@ def _against_baselines(run: RunSummary) -> None:
         st.dataframe(
             shown.rename(columns={"title": "method"}), hide_index=True, key="runs.metrics", height=38 + 35 * min(len(shown), 14)
         )
-        st.caption(f"Value and 95 % interval; shares in per cent; n = {wording.count(overall['n'].max())} test steps.")
+        st.caption(f"Value and 95 % interval; shares in per cent; n = {wording.count(overall['n'].max())} {cases}.")
 
 
 def _shown(table: pd.DataFrame) -> list[str]:
@@ -338,9 +345,9 @@ def comparison(first: RunSummary, second: RunSummary) -> None:
     columns = {"a": first.name, "b": f"{second.name} ", "value": "difference"}
     panels.panel(
         f"{wording.literal(first.name)} minus {wording.literal(second.name)}",
-        "Drawn: every metric of both runs on the same test steps, and their difference with the 95 % interval of a paired "
+        f"Drawn: every metric of both runs on the same {CASES[tasks[0]][0]}, and their difference with the 95 % interval of a paired "
         "bootstrap.",
-        "Read: where the interval leaves out zero, the difference is more than the choice of people explains.",
+        f"Read: where the interval leaves out zero, the difference is more than the choice of {'cells' if is_grid else 'people'} explains.",
         "Do not conclude anything about other seeds: one run is one seed.",
         actions=(lambda: export_menu("runs.export.difference", "difference", difference.rename(columns=columns)))
         if alike

@@ -122,9 +122,10 @@ class DescriptorImages(ImageEncoder):
 
     def _compute(self, images: list[bytes], report: Report) -> np.ndarray:
         rows = np.full((len(images), self.width), np.nan, np.float32)
+        what = self.modality.replace("_", " ")
         for row, data in enumerate(images):
             if row % _REPORT_EVERY == 0:
-                report(f"Measuring picture {row + 1:,} of {len(images):,} ({self.modality})", row / len(images))
+                report(f"Measuring picture {row + 1:,} of {len(images):,} ({what})", row / len(images))
             try:
                 rows[row] = self._measure(data, self.modality)
             except IngestError:

@@ -208,6 +208,9 @@ def test_what_the_model_looked_at_is_shown_in_every_way(page) -> None:
     at = page("attention")
     for shown in ("openness", "influence", "reach", "fusion"):
         assert decks(choose(at, "attention.cells.shown", shown))
+    taken = next(frame.value for frame in at.dataframe if "cell" in frame.value.columns)
+    assert list(taken.columns) == ["cell", *(f"All modalities, layer {number}" for number in (1, 2, 3))]
+    assert np.allclose(taken.drop(columns="cell").sum(), 1, atol=1e-5)
 
 
 def test_modalities_stand_beside_their_descriptions(page) -> None:
