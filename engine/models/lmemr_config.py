@@ -21,7 +21,7 @@ class LMEMRConfig(TrainedConfig):
             "components", "text_components",
         ),
         "Alignment": (
-            "intra_contrast", "inter_contrast", "contrastive_parity", "temperature", "negatives", "all_negatives_up_to",
+            "intra_contrast", "inter_contrast", "contrastive_parity", "temperature", "negatives",
         ),
         "Words and pictures together": ("channel_similarity", "encoder_hidden", "encoder_layers", "width"),
         "Neighbours": (
@@ -183,10 +183,11 @@ class LMEMRConfig(TrainedConfig):
     weight_regression: float = Field(0.5, ge=0, le=100, title="Weight of regression", description="Beta of eq. 19.")
     weight_contrast: float = Field(0.1, ge=0, le=100, title="Weight of alignment", description="Lambda of eq. 19.")
     negatives: int = Field(
-        1024, ge=2, le=20_000, title="Negatives", description="Cells drawn for the alignment losses in a city of many cells."
-    )
-    all_negatives_up_to: int = Field(
-        4000, ge=2, le=50_000, title="All negatives up to", description="Number of cells up to which all of them take part."
+        1024,
+        ge=2,
+        le=50_000,
+        title="Negatives",
+        description="Cells in the alignment losses, at most; more are drawn anew at every step, since their cost grows with the square.",
     )
 
     epochs: Epochs = 60
@@ -249,6 +250,7 @@ class LMEMRConfig(TrainedConfig):
             ),
             "paper": cls(
                 contrastive_parity=True,
+                negatives=50_000,
                 graph_own_path=False,
                 graph_place="modalities",
                 linear_path=False,

@@ -124,7 +124,7 @@ def cosine(one: Tensor, other: Tensor) -> Tensor:
 def _drawn(model: "LMEMR", both: Tensor) -> Tensor:
     """Positions that take part: all in a city of moderate size, else as many as memory should hold."""
     rows = torch.nonzero(both)[:, 0]
-    if len(rows) <= model.config.all_negatives_up_to:
+    if len(rows) <= model.config.negatives:
         return rows
     order = torch.randperm(len(rows))[: model.config.negatives]
     return rows[order.to(rows.device).sort().values]

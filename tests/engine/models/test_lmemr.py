@@ -253,7 +253,7 @@ def test_it_learns_the_level_that_its_inputs_show(cells, inputs):
         {"head": "regression"},
         {"head": "classification", "bin_kind": "quantile"},
         {"hour_conditioning": "convolution", "components": 3},
-        {"all_negatives_up_to": 20, "negatives": 10},
+        {"negatives": 10},
     ],
     ids=str,
 )
