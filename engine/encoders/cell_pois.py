@@ -127,6 +127,11 @@ def is_attribute(name: str) -> bool:
     return name not in declared and not any(rule.search(name) for rule in (_PLACES, _IDS, _OUTCOMES))
 
 
+def attribute_names(cells: gpd.GeoDataFrame) -> list[str]:
+    """Names of the features that the zones themselves bring: numbers per column, and `<column>: <label>` for kinds of use."""
+    return list(_attributes(cells, None, []))
+
+
 def _attributes(cells: gpd.GeoDataFrame, chosen: Sequence[str] | None, notes: list[str]) -> dict[str, npt.NDArray[np.float64]]:
     """Numeric columns as they are, labels as one column each; what is unknown is 0 with a column that says so.
 

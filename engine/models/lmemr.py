@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from engine.city.city import City
 from engine.city.flow_scale import FlowScale
+from engine.encoders.cell_pois import attribute_names
 from engine.errors import ConfigError
 from engine.layers.channel_fusion import ChannelFusion
 from engine.layers.curve_head import CurveHead
@@ -185,11 +186,12 @@ class LMEMR(GridModel):
                     "Ingest a table of hourly flows with its cells or zones on the City page.",
                 )
             )
-        if not any(city.has(table) for table in ("imagery", "buildings", "street_views", "pois")):
+        layers = any(city.has(table) for table in ("imagery", "buildings", "street_views", "pois"))
+        if not layers and not (city.has("cells") and attribute_names(city.spatial("cells"))):
             missing.append(
                 Missing(
                     "Everything a cell could be known by is missing:",
-                    "the model sees tiles, buildings, street views or points of interest.",
+                    "the model sees tiles, buildings, street views, points of interest, or a table of attributes of the zones.",
                     "Add at least one of these layers on the City page.",
                 )
             )

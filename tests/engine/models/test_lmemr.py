@@ -8,7 +8,7 @@ import torch
 
 from engine.city.cell_samples import CellSamples
 from engine.device import choose_device
-from engine.encoders.cell_features import CellInputs, Modality
+from engine.encoders.cell_features import CellEncoding, CellInputs, Modality, encode_cells
 from engine.errors import ConfigError
 from engine.layers.graph import neighbours_of
 from engine.models.base import Data
@@ -18,6 +18,7 @@ from engine.models.lmemr_config import MODALITIES, LMEMRConfig
 from engine.models.lmemr_inputs import Standardise, cell_rows
 from engine.probes import override, watch
 from engine.training.loop import Trainer
+from tests.engine.small_grids import grid_city
 
 SIDE = 9
 
@@ -411,6 +412,15 @@ def test_flows_that_are_equal_or_partly_unknown_do_not_break_it(cells, inputs):
     holes = cells.outflow.copy()
     holes[::2, ::3] = np.nan
     _is_fine(*trained(replace(cells, outflow=holes), inputs, epochs=1))
+
+
+def test_zones_with_measured_attributes_need_no_other_layer():
+    bare = grid_city(4, 4)
+    assert any("known by" in str(missing) for missing in LMEMR.requirements(bare))
+    shops = bare.spatial("cells").assign(shops=np.arange(16.0))
+    city = bare.replace(cells=shops)
+    assert LMEMR.requirements(city) == []
+    assert encode_cells(city, CellEncoding(text="hash-svd")).modalities["poi"].present.all()
 
 
 def test_inputs_of_other_cells_or_other_encoders_are_refused(cells, inputs, model):
