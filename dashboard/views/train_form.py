@@ -55,7 +55,7 @@ def draw(slug: str) -> None:
     city = cached.city(slug)
     left, right = st.columns([56, 44], gap="medium")
     with right:
-        model = _model()
+        model = _model(slug)
         missing = cached.requirements(slug, model.name)
         for lack in missing:
             st.warning(wording.sentence(str(lack)))
@@ -87,9 +87,12 @@ def _start(request: RunRequest) -> None:
     st.rerun()
 
 
-def _model() -> cached.ModelEntry:
+def _model(slug: str) -> cached.ModelEntry:
+    """The chosen model; proposed is the first that this city has everything for."""
     models = {entry.name: entry for entry in cached.models()}
-    chosen = st.selectbox("Model", list(models), format_func=lambda name: models[name].title, key="train.model")
+    names = list(models)
+    fitting = next((at for at, name in enumerate(names) if not cached.requirements(slug, name)), 0)
+    chosen = st.selectbox("Model", names, fitting, format_func=lambda name: models[name].title, key=f"train.model.{fitting}")
     st.caption(wording.literal(models[chosen].paper, limit=300))
     return models[chosen]
 

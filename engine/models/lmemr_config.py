@@ -250,7 +250,7 @@ class LMEMRConfig(TrainedConfig):
             ),
             "paper": cls(
                 contrastive_parity=True,
-                negatives=50_000,
+                negatives=4_000,
                 graph_own_path=False,
                 graph_place="modalities",
                 linear_path=False,
