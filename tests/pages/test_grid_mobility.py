@@ -321,6 +321,6 @@ def test_without_a_run_the_next_step_is_offered(city_home, monkeypatch, open_pag
 def test_a_city_no_grid_model_can_learn_from_says_why_on_train(outflow, words_of_it, own_home, open_page) -> None:
     grid_city(1, 3, outflow=outflow).save()
     at = open_page("train", city="gridford")
-    at.selectbox(key="train.model").set_value("lmemr").run()
+    at.selectbox(key="train.model.0").set_value("lmemr").run()
     assert not at.exception
     assert words_of_it in words(at) or "Everything a cell could be known by is missing" in words(at)

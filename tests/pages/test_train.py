@@ -41,6 +41,7 @@ def test_the_command_follows_what_the_form_says(open_page, city_home, monkeypatc
 def test_a_city_without_visits_is_refused_with_reason_and_mend(open_page, own_home, tiny_city) -> None:
     tiny_city.replace(name="Empty", visits=None).save(own_home / "cities" / "empty")
     at = open_page("train")
+    at.selectbox(key="train.model.1").set_value("calliper").run()
     assert_healthy(at)
     assert at.warning, "the requirement that is missing is said"
     assert button(at, "Start training").disabled

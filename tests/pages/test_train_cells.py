@@ -1,14 +1,17 @@
 """Train, for a model of cells: the split is of cells, and a run is started with it."""
 
+import numpy as np
+
 from engine.city.cell_samples import build_cell_samples
 from engine.city.cell_splits import CellSplit
 from engine.runs import Run, list_runs
+from tests.engine.small_grids import grid_city
 from tests.pages.conftest import assert_healthy, button, words
 from tests.pages.test_train import stop
 
 
 def _choose(at, preset: str = "tiny"):
-    at.session_state["train.model"] = "lmemr"
+    at.session_state["train.model.0"] = "lmemr"
     at.session_state["train.lmemr.preset"] = preset
     return at.run()
 
@@ -39,3 +42,12 @@ def test_a_city_without_flows_is_refused_with_what_is_missing(open_page, own_hom
     assert_healthy(at)
     assert any("Cells with hourly outflow are missing" in warning.value for warning in at.warning)
     assert button(at, "Start training").disabled
+
+
+def test_the_model_proposed_is_one_that_the_city_has_everything_for(own_home, open_page) -> None:
+    city = grid_city(4, 4)
+    city.replace(cells=city.spatial("cells").assign(shops=np.arange(16.0))).save()
+    at = open_page("train", city="gridford")
+    assert_healthy(at)
+    assert at.selectbox(key="train.model.1").value == "lmemr"
+    assert not button(at, "Start training").disabled
