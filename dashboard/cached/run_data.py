@@ -36,7 +36,7 @@ def run_label(run: RunSummary) -> str:
     return f"{name} · {run.preset} · {run.created_at:%d %b}"
 
 
-@st.cache_data(max_entries=48, show_spinner=False)
+@st.cache_resource(max_entries=48, show_spinner=False)
 def _run_table(run_id: str, name: str, home: str, stamp: int) -> pd.DataFrame:
     return Run.open(run_id).table(name)
 
@@ -48,7 +48,9 @@ def run_table(run_id: str, name: str) -> pd.DataFrame:
         RunError: If the run or the table is not there.
     """
     path = RunFolder(run_id).tables / f"{name}.parquet"
-    return _run_table(run_id, name, str(store.home()), path.stat().st_mtime_ns if path.is_file() else 0)
+    table = _run_table(run_id, name, str(store.home()), path.stat().st_mtime_ns if path.is_file() else 0)
+    # Copy on write: every caller has a table of its own, and nothing is copied until one changes it.
+    return table.copy(deep=False)
 
 
 def run_curves(run_id: str) -> pd.DataFrame:
