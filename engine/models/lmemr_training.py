@@ -122,7 +122,7 @@ def cosine(one: Tensor, other: Tensor) -> Tensor:
 
 
 def _drawn(model: "LMEMR", both: Tensor) -> Tensor:
-    """Positions that take part: all in a city of moderate size, else as many as memory should hold."""
+    """Positions that take part: all where there are at most `negatives`, else so many, drawn anew."""
     rows = torch.nonzero(both)[:, 0]
     if len(rows) <= model.config.negatives:
         return rows
