@@ -1,9 +1,10 @@
 """How well LMEMR draws curves on the built-in city (or a saved one), beside the baselines, and what each mechanism is worth.
 
     python -m tests.benchmarks.bench_lmemr_quality [--seeds 0 1 2] [--variants full no_graph ...] [--kinds spatial_blocks random_cells]
-        [--city NAME] [--preset demo] [--set field=value ...] [--no-baselines] [--judge valid] [--out FOLDER]
+        [--weights 0 1 2] [--city NAME] [--preset demo] [--set field=value ...] [--no-baselines] [--judge valid] [--out FOLDER]
 
-A seed draws the split, the weights and the training; every variant of a seed answers the same test cells. Prints Markdown: each
+A seed draws the split, the weights and the training; every variant of a seed answers the same test cells. With `--weights`, each split
+is trained once per seed of weights instead, so that the spread of training is seen apart from the spread of splits. Prints Markdown: each
 predictor with its mean and range over seeds, and each ablation with what it costs against the full model, seed by seed. Every row
 is also appended to FOLDER/rows.csv as soon as it is there, and rows that are there already are not computed again. Settings are to be
 chosen with `--judge valid`, which measures the validation cells and never looks at test cells; use another folder for each.
@@ -68,6 +69,9 @@ METRICS = ("r2", "r2_flow", "mae", "wape", "oa", "shape", "peak_hours", "coverag
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument(
+        "--weights", type=int, nargs="+", default=[], help="seeds of weights and training; default that of the split"
+    )
     parser.add_argument("--variants", nargs="*", default=list(FIRST), choices=list(VARIANTS))
     parser.add_argument("--kinds", nargs="+", default=["spatial_blocks"], choices=["spatial_blocks", "random_cells", "districts"])
     parser.add_argument("--city", default="", help="a saved city; default the built-in one of size demo")
@@ -84,19 +88,19 @@ def main() -> None:
         rows = pd.read_csv(arguments.out / "rows.csv").to_dict("records")
     for kind in arguments.kinds:
         for seed in arguments.seeds:
+            done = {(row["method"], row["weights"]) for row in rows if (row["kind"], row["seed"]) == (kind, seed)}
             wanted = [
-                name
+                (name, weights)
+                for weights in arguments.weights or [seed]
                 for name in arguments.variants
-                if not any((row["kind"], row["seed"], row["method"]) == (kind, seed, name) for row in rows)
+                if (name, weights) not in done
             ]
-            with_baselines = not arguments.no_baselines and not any(
-                (row["kind"], row["seed"], row["method"]) == (kind, seed, "hourly_mean") for row in rows
-            )
+            with_baselines = not arguments.no_baselines and ("hourly_mean", seed) not in done
             split = CellSplit(kind=kind, seed=seed)
             for row in _measured(city, split, arguments.preset, changes, wanted, with_baselines, arguments.judge):
                 rows.append(row)
                 print(
-                    f"    {kind}, seed {seed}, {row['method']}: R² {row['r2']:.4f}, MAE {row['mae']:.2f}, {row['seconds']:.0f} s",
+                    f"    {kind}, seed {seed}, weights {row['weights']}, {row['method']}: R² {row['r2']:.4f}, MAE {row['mae']:.2f}, {row['seconds']:.0f} s",
                     flush=True,
                 )
                 if arguments.out is not None:
@@ -107,22 +111,29 @@ def main() -> None:
 
 
 def _measured(  # type: ignore[no-untyped-def]
-    city: City, split: CellSplit, preset: str, changes: Mapping[str, Any], variants: list[str], with_baselines: bool, judge: str
+    city: City,
+    split: CellSplit,
+    preset: str,
+    changes: Mapping[str, Any],
+    variants: list[tuple[str, int]],
+    with_baselines: bool,
+    judge: str,
 ):
-    """Yields one row per variant and baseline."""
+    """Yields one row per variant with its seed of weights, and one per baseline."""
     cells = build_cell_samples(city, split)
     judged = cells if judge == "test" else _valid_for_test(cells)
     bare = Data(city, split, cells=cells)
-    for name in variants:
+    for name, weights in variants:
         config = LMEMRConfig.preset(preset, **changes, **VARIANTS[name])
-        model = LMEMR.build(config, bare, split.seed)
+        model = LMEMR.build(config, bare, weights)
         data = replace(bare, inputs=model.encode(city, cells))
         begin, cpu = time.perf_counter(), time.process_time()
-        trained = Trainer(model, model.stages(data), seed=split.seed, device=choose_device("auto")).train()
+        trained = Trainer(model, model.stages(data), seed=weights, device=choose_device("auto")).train()
         seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
         found = evaluate_curves([model], data.inputs, judged, city, slices=(), scale=model.scale).headline(model.name)  # type: ignore[list-item,arg-type]
         facts = {"seconds": seconds, "cpu_seconds": cpu, "epochs": len(trained.epochs), "n_test": int(judged.mask("test").sum())}
-        yield {"kind": split.kind, "seed": split.seed, "method": name, **{metric: found[metric] for metric in METRICS}, **facts}
+        key = {"kind": split.kind, "seed": split.seed, "weights": weights, "method": name}
+        yield {**key, **{metric: found[metric] for metric in METRICS}, **facts}
         del model, data
         gc.collect()
     if not with_baselines:
@@ -144,6 +155,7 @@ def _measured(  # type: ignore[no-untyped-def]
         yield {
             "kind": split.kind,
             "seed": split.seed,
+            "weights": split.seed,
             "method": baseline.name,
             **{metric: found[metric] for metric in METRICS},
             **facts,
@@ -158,22 +170,27 @@ def _valid_for_test(cells: CellSamples) -> CellSamples:
 
 
 def _markdown(table: pd.DataFrame) -> str:
-    """Mean over seeds with the lowest and highest; ablations also as differences from the full model of the same seed."""
-    seeds = sorted(table["seed"].unique())
+    """Mean over seeds with the lowest and highest; ablations also as differences from the full model of the same seeds."""
+    seeds, keys = sorted(table["seed"].unique()), ["seed", "weights"]
     lines = [f"Seeds {', '.join(map(str, seeds))}; mean (lowest to highest).", "", "| method | " + " | ".join(METRICS) + " | s |"]
     lines.append("|---" + "|---:" * (len(METRICS) + 1) + "|")
     for method, own in table.groupby("method", sort=False):
         shown = [f"{own[name].mean():.3f} ({own[name].min():.3f} to {own[name].max():.3f})" for name in METRICS]
         lines.append(f"| {method} | " + " | ".join(shown) + f" | {own['seconds'].mean():.0f} |")
-    full = table[table["method"] == "full"].set_index("seed")
-    if not full.empty:
-        lines += ["", "| without / instead | R² lost, per seed | MAE gained, per seed |", "|---|---|---|"]
-        for method, own in table[table["method"].isin(list(VARIANTS))].groupby("method", sort=False):
-            own = own.set_index("seed")
-            shared = own.index.intersection(full.index)
-            if method != "full" and len(shared):
-                lost, gained = full.loc[shared, "r2"] - own.loc[shared, "r2"], own.loc[shared, "mae"] - full.loc[shared, "mae"]
-                lines.append(f"| {method} | {', '.join(f'{x:+.3f}' for x in lost)} | {', '.join(f'{x:+.2f}' for x in gained)} |")
+    full = table[table["method"] == "full"].set_index(keys)
+    if full.empty:
+        return "\n".join(lines) + "\n"
+    lines += ["", "| without / instead | R² lost: each, mean | MAE gained: each, mean |", "|---|---|---|"]
+    for method, own in table[table["method"].isin(list(VARIANTS))].groupby("method", sort=False):
+        lost, gained = (full["r2"] - own.set_index(keys)["r2"]).dropna(), (own.set_index(keys)["mae"] - full["mae"]).dropna()
+        if method != "full" and len(lost):
+            each = f"{', '.join(f'{x:+.3f}' for x in lost)}; {lost.mean():+.3f}"
+            lines.append(f"| {method} | {each} | {', '.join(f'{x:+.2f}' for x in gained)}; {gained.mean():+.2f} |")
+    if (spread := table.groupby(["method", "seed"])[["r2", "mae"]].std().dropna()).empty:
+        return "\n".join(lines) + "\n"
+    lines += ["", "Standard deviation over weights, split by split:", "", "| method | R² | MAE |", "|---|---|---|"]
+    for method, own in spread.groupby("method", sort=False):
+        lines.append(f"| {method} | {', '.join(f'{x:.3f}' for x in own['r2'])} | {', '.join(f'{x:.2f}' for x in own['mae'])} |")
     return "\n".join(lines) + "\n"
 
 

@@ -63,11 +63,9 @@ class Handler(BaseHTTPRequestHandler):
             told |= {"json_mode": "response_format" in body, "question": question}
             STATE["log"].append(told)
         time.sleep(STATE["hold_s"])
-        try:
-            self.behave(behaviour, body)
-        finally:
-            with LOCK:
-                STATE["under_way"] -= 1
+        with LOCK:  # before the answer: a client that has it may ask again before this thread goes on
+            STATE["under_way"] -= 1
+        self.behave(behaviour, body)
 
     def behave(self, behaviour, body):
         wants_trend = '"trend"' in body["messages"][1]["content"][0]["text"]
