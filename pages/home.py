@@ -93,7 +93,7 @@ def _doors(cities: list[cached.CityEntry]) -> None:
             if st.button("Open it", key="home.open_built_in", type="primary"):
                 session.set_city(built_in)
                 navigation.open_page("city")
-        elif st.button("Generate it (about 20 s)", key="home.generate", type="primary"):
+        elif st.button("Generate it (5 to 20 s)", key="home.generate", type="primary"):
             _generate()
     with second.container(border=True, height="stretch"):
         st.subheader("Bring your data", anchor=False)

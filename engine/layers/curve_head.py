@@ -26,7 +26,7 @@ class CurveHead(nn.Module):
     Args:
         width: Width of an hour's vector.
         scale: Standardisation and bins, fitted on training cells.
-        training: Trips of the training cells, any shape; their extremes bound what is said about the open outer bins.
+        training: Trips of the training cells, any shape; their extremes bound the open outer bins and what a regression answers.
         kind: `both` or `classification`: bins; `regression`: one number.
         offsets: Whether each bin's value may move by up to its width, cell by cell and hour by hour. Off, as published: every bin
             stands for its midpoint, so that nothing beyond the middles of the outer bins can be answered.
@@ -88,12 +88,14 @@ class CurveHead(nn.Module):
                 and interval go on saying the same.
 
         Returns:
-            z (cell, hour); bin probabilities and their logs (cell, hour, bin), both None for `regression`.
+            z (cell, hour); bin probabilities and their logs (cell, hour, bin), both None for `regression`. Outside training a
+            regression answers within what training cells ever had, as the baselines do: a line raised to trips knows no end.
         """
         steps = self.dropout(self.norm(steps))
         answer = self.out(steps).float()
         if self.kind == "regression":
-            return self.level(answer[..., 0] if nudge is None else answer[..., 0] + nudge.float()), None, None
+            z = answer[..., 0] if nudge is None else answer[..., 0] + nudge.float()
+            return self.level(z if self.training else z.clamp(self.bounds[0], self.bounds[1])), None, None
         if nudge is not None:
             answer = answer + TILT * nudge.float()[..., None] * self.centres
         log_probability = answer.log_softmax(-1)

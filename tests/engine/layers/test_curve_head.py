@@ -113,3 +113,12 @@ def test_a_nudge_is_added_to_the_number_of_a_regression_head():
     torch.manual_seed(0)
     head, steps = CurveHead(8, FlowScale.fit(FLOW), FLOW, kind="regression").eval(), torch.randn(5, 24, 8)
     torch.testing.assert_close(head(steps, torch.full((5, 24), 0.3))[0], head(steps)[0] + 0.3)
+
+
+def test_a_regression_head_answers_within_what_training_ever_had():
+    head = CurveHead(8, FlowScale.fit(FLOW), FLOW, kind="regression")
+    far = torch.full((2, 24), 1e3) * torch.tensor([[1.0], [-1.0]])
+    assert head(torch.zeros(2, 24, 8), far)[0].abs().min() > 900, "free while training"
+    head.eval()
+    trips = head.flow(head(torch.zeros(2, 24, 8), far)[0], None, "median").detach()
+    np.testing.assert_allclose(trips[:, 0].numpy(), [FLOW.max(), FLOW.min()], rtol=1e-3)
