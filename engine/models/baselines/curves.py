@@ -34,6 +34,7 @@ CURVE_BASELINES: dict[str, CurveFactory] = {
     "inverse_distance": _factory("curves_near", "inverse_distance"),
     "alike_neighbours": _factory("curves_near", "alike_neighbours"),
     "ridge": _factory("curves_learnt", "ridge"),
+    "ridge_around": _factory("curves_learnt", "ridge_around"),
     "level_and_shape": _factory("curves_learnt", "level_and_shape"),
     "random_forest": _factory("curves_learnt", "random_forest"),
     "extra_trees": _factory("curves_learnt", "extra_trees"),
@@ -45,6 +46,9 @@ CURVE_BASELINES: dict[str, CurveFactory] = {
 }
 FROM_POSITIONS = ("spatial_neighbours", "inverse_distance")
 """Baselines that know where a cell is and nothing else; the others know what is there and not where."""
+
+FROM_NEIGHBOURS = ("ridge_around", "graph_convolution")
+"""Baselines that also read what the graph of neighbours puts beside a cell."""
 
 
 def fit_curve_baselines(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.sparse import csr_array
 from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor, RandomForestRegressor
 
 from engine.city.cell_samples import CellSamples
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from engine.encoders.cell_features import CellInputs
 
 STRENGTHS = tuple(10.0**power for power in np.arange(-1, 5, 0.5))
+STEPS_AROUND = (1, 2, 3)
+MOST_STEPS = STEPS_AROUND[-1]
 TREES = 120
 LEAVES: tuple[tuple[int, float], ...] = ((1, 0.33), (3, 0.33), (3, 1.0))
 """Fewest training cells in a leaf, share of columns tried at a split."""
@@ -30,6 +33,46 @@ def ridge(fit: Fit) -> CurveBaseline:
     solve = _ridge(fit.table[fit.train], fit.z[fit.train])
     curves, strength = fit.tuned(STRENGTHS, 100.0, lambda strength: _linear(fit, *solve(strength)))
     return fit.finished("ridge", "Ridge regression", curves, strength=float(strength))
+
+
+def ridge_around(fit: Fit) -> CurveBaseline:
+    """Linear in the columns of a cell and in their means one, two and three steps around it: what a graph network must beat.
+
+    The means are repeated means over the neighbours on `cells.edges`, so that a linear fit sees as far as three blocks of LMEMR.
+    """
+    tables = surroundings(fit.table, fit.cells.edges, MOST_STEPS)
+    solve = {steps: _ridge(np.concatenate(tables[: steps + 1], axis=1)[fit.train], fit.z[fit.train]) for steps in STEPS_AROUND}
+
+    def with_setting(setting: tuple[int, float]) -> Curves:
+        steps, strength = setting
+        weight, offset = solve[steps](strength)
+
+        def curves(inputs: "CellInputs", cells: CellSamples) -> np.ndarray:
+            around = surroundings(fit.features.table(inputs), cells.edges, steps)
+            return np.asarray(np.concatenate(around, axis=1) @ weight + offset)
+
+        return curves
+
+    settings = [(steps, strength) for steps in STEPS_AROUND for strength in STRENGTHS]
+    curves, chosen = fit.tuned(settings, (MOST_STEPS, 100.0), with_setting)
+    return fit.finished("ridge_around", "Ridge with surroundings", curves, steps=chosen[0], strength=float(chosen[1]))
+
+
+def surroundings(table: np.ndarray, edges: np.ndarray, steps: int) -> list[np.ndarray]:
+    """The (cell, column) table and its repeated means over neighbours, one per step; 0 where a cell has no neighbour.
+
+    Args:
+        table: (cell, column).
+        edges: (edge, 2) positions: the second is a neighbour of the first.
+        steps: How often the mean is taken.
+    """
+    count = len(table)
+    joined = csr_array((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count))
+    degree = np.maximum(joined.sum(axis=1), 1)[:, None]
+    around = [table]
+    for _ in range(steps):
+        around.append(joined @ around[-1] / degree)
+    return around
 
 
 def level_and_shape(fit: Fit) -> CurveBaseline:

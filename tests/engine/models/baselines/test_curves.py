@@ -12,7 +12,7 @@ from engine.errors import ConfigError
 from engine.models.baselines import curves_learnt, curves_networks
 from engine.models.baselines.curve_base import Fit
 from engine.models.baselines.curve_features import COMPRESSED, FeatureTable
-from engine.models.baselines.curves import CURVE_BASELINES, FROM_POSITIONS, fit_curve_baselines
+from engine.models.baselines.curves import CURVE_BASELINES, FROM_NEIGHBOURS, FROM_POSITIONS, fit_curve_baselines
 from engine.models.baselines.curves_near import _by_distance, _equal, _nearest, _Positions
 from tests.engine.small_grids import grid_city, inputs_of, modality_of, telling_inputs
 
@@ -130,23 +130,34 @@ def test_one_nearest_cell_is_copied_and_never_itself():
         assert answer[cell] == pytest.approx(fit.z[nearest])
 
 
-def test_the_graph_convolution_reaches_two_steps_and_no_further(fitted, inputs, cells):
-    """Another picture of one cell changes the curves of cells up to two rook steps away and not one bit beyond."""
+@pytest.mark.parametrize("name", FROM_NEIGHBOURS)
+def test_neighbours_are_read_as_far_as_promised_and_no_further(name, fitted, inputs, cells):
+    """Another picture of one cell changes the curves of cells two rook steps away (or as many as were chosen) and not one bit beyond."""
+    reach = fitted[name].chosen.get("steps", 2)
     middle = 4 * 10 + 5
     changed = inputs.modalities["satellite"].features.copy()
     changed[middle] += 2
     edited = replace(
         inputs, modalities={**inputs.modalities, "satellite": replace(inputs.modalities["satellite"], features=changed)}
     )
-    moved = (fitted[WITH_GRAPH].predict_curves(edited, cells).flow != fitted[WITH_GRAPH].predict_curves(inputs, cells).flow).any(
-        axis=1
-    )
+    moved = (fitted[name].predict_curves(edited, cells).flow != fitted[name].predict_curves(inputs, cells).flow).any(axis=1)
     row, col = np.divmod(np.arange(80), 10)
     steps = np.abs(row - 4) + np.abs(col - 5)
-    assert moved[steps <= 2].all() and not moved[steps > 2].any()
+    assert moved[steps <= reach].all() and not moved[steps > reach].any()
 
 
-@pytest.mark.parametrize("name", [name for name in CURVE_BASELINES if name not in (*FROM_POSITIONS, "hourly_mean", WITH_GRAPH)])
+def test_surroundings_are_repeated_means_of_the_neighbours():
+    """Three cells in a row (0 1 2) and one alone: by hand."""
+    edges = np.array([[0, 1], [1, 0], [1, 2], [2, 1]])
+    own, one, two = curves_learnt.surroundings(np.array([[1.0], [2.0], [6.0], [9.0]]), edges, 2)
+    assert own[:, 0].tolist() == [1, 2, 6, 9]
+    assert one[:, 0].tolist() == [2, 3.5, 2, 0]
+    assert two[:, 0].tolist() == [3.5, 2, 3.5, 0]
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in CURVE_BASELINES if name not in (*FROM_POSITIONS, *FROM_NEIGHBOURS, "hourly_mean")]
+)
 def test_others_know_a_cell_by_what_is_in_it(name, fitted, inputs, cells):
     """Another picture of one cell changes no other cell, and moving the cells on the map changes nothing."""
     changed = inputs.modalities["satellite"].features.copy()
