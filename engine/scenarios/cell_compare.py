@@ -173,7 +173,7 @@ def steps_to(cells: CellSamples, chosen: set[str]) -> np.ndarray:
 
 
 def compare_curve_metrics(predictor: CurvePredictor, grounds: Grounds, scenario: Scenario, seed: int = 0) -> pd.DataFrame:
-    """Every figure over the test cells before and after, on the same cells where the test part stays.
+    """Every figure over the test cells before and after, on the same cells where the test part stays, in the bins of the run.
 
     Returns:
         One row per metric: metric, before, after, difference, low, high (of the difference, NaN where the test part changed,
@@ -182,7 +182,8 @@ def compare_curve_metrics(predictor: CurvePredictor, grounds: Grounds, scenario:
     Raises:
         ScenarioError: As `compare_curves`.
     """
-    scale = FlowScale.fit(grounds.cells.outflow[grounds.cells.mask("train")])
+    # The scale that the run was measured on, so that "before" is what its own tables say.
+    scale = grounds.encoder.scale or FlowScale.fit(grounds.cells.outflow[grounds.cells.mask("train")])
     given = []
     for one in (Scenario(), scenario):
         prediction, under = _ask(predictor, grounds, one)

@@ -11,8 +11,10 @@ from PIL import Image
 
 from engine.city.cell_samples import build_cell_samples
 from engine.city.cell_splits import CellSplit
+from engine.city.flow_scale import FlowScale
 from engine.encoders.cell_features import MODALITIES
 from engine.errors import ScenarioError
+from engine.evaluation.flow_report import evaluate_curves
 from engine.models.base import Data
 from engine.models.baselines.curves import fit_curve_baselines
 from engine.models.lmemr import LMEMR
@@ -63,7 +65,7 @@ def grounds(tiny_city, home) -> Grounds:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MOBISCOPE_HOME", str(home))
         cells = build_cell_samples(tiny_city, SPLIT)
-        model = LMEMR.build(LMEMRConfig.preset("tiny"), Data(tiny_city, SPLIT, cells=cells), seed=0)
+        model = LMEMR.build(LMEMRConfig.preset("tiny", bins=6), Data(tiny_city, SPLIT, cells=cells), seed=0)
         model.eval()
         return Grounds(model, tiny_city, cells, model.encode(tiny_city, cells))
 
@@ -225,6 +227,18 @@ def test_baselines_answer_the_same_edits(grounds, forest):
     assert list(found.cell_ids[found.changed]) == [here]
     assert effect_on_curves(CutEdge(cell_id=here, neighbour="r002c003"), forest).needs == "nothing"
     assert np.isfinite(found.band).all()
+
+
+def test_figures_before_the_edits_are_those_of_the_run(grounds, forest):
+    """A run measures its model and its baselines in the model's bins; a what-if starts from the same numbers."""
+    assert grounds.encoder.scale != FlowScale.fit(grounds.cells.outflow[grounds.cells.mask("train")]), "else nothing is tested"
+    predictors = [grounds.encoder, forest]
+    scale = grounds.encoder.scale
+    of_run = evaluate_curves(predictors, grounds.inputs, grounds.cells, grounds.city, scale=scale, slices=())
+    scenario = Scenario(edits=(DropModality(modality="poi"),))
+    for predictor in predictors:
+        before = compare_curve_metrics(predictor, grounds, scenario).set_index("metric")["before"].to_dict()
+        assert before == pytest.approx(of_run.headline(predictor.name), nan_ok=True)
 
 
 # ---- districts ------------------------------------------------------------------------------------------------------------------
