@@ -30,6 +30,9 @@ def golden_rows(count: int = 40) -> list[list[str]]:
     return rows
 
 
+GOLDEN = golden_rows()
+
+
 def table(rows: list[list[str]], header: list[str] | None = None, delimiter: str = ",", encoding: str = "utf-8") -> bytes:
     """Rows as delimited text."""
     lines = [delimiter.join(row) for row in ([header or HEADER, *rows] if header != [] else rows)]
@@ -64,6 +67,11 @@ def bring(folder: Path, files: Mapping[str, bytes], choices: IngestChoices | Non
     return upload
 
 
+def read_golden(folder: Path, rows: list[list[str]] | None = None, choices: IngestChoices | None = None) -> Upload:
+    """The golden table, or other rows under its header, as one file."""
+    return bring(folder, {"checkins.csv": table(GOLDEN if rows is None else rows)}, choices)
+
+
 def choose(file: str = "*", time_zone: str | None = None, reader: str | None = None, **options: object) -> IngestChoices:
     """Choices with options for one file."""
     return IngestChoices(time_zone=time_zone, files={file: FileChoices(reader=reader, options=options)})
@@ -77,6 +85,11 @@ def fatal(upload: Upload) -> dict[str, Problem]:
 def warnings(upload: Upload) -> dict[str, Problem]:
     """The problems that were repaired or only shown, by code."""
     return {problem.code: problem for problem in upload.combined.problems if not problem.fatal}
+
+
+def dropped(upload: Upload) -> dict[str, int]:
+    """Rows left out, by reason; of several files that know a reason, the last one's."""
+    return {rule.reason: rule.rows for card in upload.combined.card.files for rule in card.dropped}
 
 
 def city_of(upload: Upload, name: str = "test"):
