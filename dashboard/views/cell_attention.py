@@ -60,7 +60,7 @@ def _answer(found: CellInside, outlines: CellOutlines, row: int, probe: str | No
     if probe:
         openness = found.openness(probe)
         said.append(
-            f"takes {wording.percent(float(openness[row]))} from its neighbours in this layer "
+            f"takes {wording.percent(float(openness[row]))} of the messages of this layer from its neighbours "
             f"(mean of all cells {wording.percent(float(openness.mean()))})"
         )
     if found.fusion is not None:
@@ -154,11 +154,11 @@ def _map(slug: str, run_id: str, found: CellInside, outlines: CellOutlines, row:
         st.caption("Click a cell to look at it.")
         st.toggle("Close to the cell", key="attention.cells.near")
         panels.reading(
-            "Drawn: arcs run to the chosen cell from the neighbours it takes from, width by weight. Openness: the share a cell takes from "
-            "neighbours rather than from itself. Influence: the sum of the weights others give to it. Reach: how much each cell matters to "
-            "the chosen cell's curve through all layers, by the gradient. Modality: its weight in the fusion.",
+            "Drawn: arcs run to the chosen cell from the neighbours it takes from, width by weight. Openness: the share of a cell's "
+            "messages that comes from neighbours rather than from itself. Influence: the sum of the weights others give to it. Reach: how "
+            "much each cell matters to the chosen cell's curve through all layers, by the gradient. Modality: its weight in the fusion.",
             "Read: the paper's node importance is what is called openness here; it says how much a cell listens, not how much it is heard. "
-            "Look at influence and reach for that.",
+            f"Look at influence and reach for that. {found.meanings[probe] if probe else ''}",
             "Do not conclude that weight is effect: cut the edge on the What-if page and see what changes.",
             PAPER,
         )
@@ -262,7 +262,7 @@ def _neighbours(run_id: str, found: CellInside, outlines: CellOutlines, row: int
     panels.panel(
         "Whom it takes from",
         "Drawn: the cell itself and its neighbours in the graph, with their weights in every layer of the chosen graph.",
-        "Read: each column sums to 100 %.",
+        "Read: each column sums to 100 % of the messages of its layer.",
         "Do not conclude from one layer: what a neighbour passes on already holds what it took from its own neighbours.",
         PAPER,
     )

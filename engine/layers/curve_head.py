@@ -137,8 +137,11 @@ class CurveHead(nn.Module):
         return self.trips(z) if readout == "median" else self.smear * self.unsmeared_mean(z, probability)
 
     def unsmeared_mean(self, z: Tensor, probability: Tensor | None) -> Tensor:
-        """(cell, hour) trips expected over the bins; without bins the back-transformed z."""
-        return self.trips(z) if probability is None else probability @ self.trips(self.centres)
+        """(cell, hour) trips expected over the bins, all moved by what offsets moved their mean; without bins the back-transformed z."""
+        if probability is None:
+            return self.trips(z)
+        moved = z - probability @ self.centres
+        return (probability * self.trips(self.centres + moved[..., None])).sum(-1)
 
     def interval(self, z: Tensor, probability: Tensor | None, coverage: float = 0.8) -> tuple[Tensor, Tensor]:
         """Bounds in trips between which the flow lies with that probability.

@@ -72,7 +72,8 @@ class GraphAttention(nn.Module):
         concatenate: Whether heads are joined (else averaged).
         dropout: On attention weights.
         slope: Negative slope of the LeakyReLU.
-        preference: Scale of the vectors that prefer one neighbour to another at the start; near zero every one counts alike.
+        beside_own_path: Whether what is read here is added to a layer that a cell has to itself. Then every one counts nearly alike at
+            the start (`EVEN_START`), and the weights divide the messages alone.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class GraphAttention(nn.Module):
         concatenate: bool = True,
         dropout: float = 0.2,
         slope: float = 0.2,
-        preference: float = 1.0,
+        beside_own_path: bool = False,
     ) -> None:
         super().__init__()
         self.heads, self.width_out, self.concatenate, self.rate, self.slope = heads, width_out, concatenate, dropout, slope
@@ -93,13 +94,15 @@ class GraphAttention(nn.Module):
         self.bias = nn.Parameter(torch.zeros(heads * width_out if concatenate else width_out))
         for weight in (self.project.weight, self.as_source, self.as_target):
             nn.init.xavier_uniform_(weight)
-        with torch.no_grad():
-            self.as_source.mul_(preference)
-            self.as_target.mul_(preference)
+        if beside_own_path:
+            with torch.no_grad():
+                self.as_source.mul_(EVEN_START)
+                self.as_target.mul_(EVEN_START)
         self.attention = Probe(
             "graph",
             ("cell", "head", "neighbour"),
-            "How much each cell takes from itself (slot 0) and from each neighbour; rows sum to one, unused slots are zero.",
+            "How much of a cell's messages comes from itself (slot 0) and from each neighbour; rows sum to one, unused slots are zero."
+            + (" What the cell keeps by a layer of its own is not in these weights." if beside_own_path else ""),
             paper="eq. 9",
         )
 
@@ -178,7 +181,7 @@ class GraphBlock(nn.Module):
                 heads,
                 concatenate,
                 dropout,
-                preference=EVEN_START if own_path else 1.0,
+                beside_own_path=own_path,
             )
         elif kind == "mean":
             self.messages = GraphMean(width_in, width_out)

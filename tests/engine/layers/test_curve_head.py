@@ -49,6 +49,20 @@ def test_the_published_read_out_understates_the_mean_and_the_expected_flow_does_
     assert (head.flow(z, probability, "median") < 0.7 * expected).all()
 
 
+def test_the_expected_flow_follows_the_offsets_of_bins():
+    """Without them nothing above the middle of the highest bin could ever be answered."""
+    torch.manual_seed(0)
+    head, steps = CurveHead(8, FlowScale.fit(FLOW), FLOW, offsets=True).eval(), torch.randn(2, 24, 8)
+    head.out.bias.data[-1] = 30.0  # the highest bin, surely
+    z, probability, _ = head(steps)
+    ceiling = float(head.trips(head.centres[-1]))
+    assert head.flow(z, probability, "mean").max().item() == pytest.approx(ceiling, rel=1e-4)
+    head.offset.bias.data += 0.5
+    z, probability, _ = head(steps)
+    assert head.flow(z, probability, "mean").min() > 1.05 * ceiling
+    torch.testing.assert_close(head.flow(z, probability, "mean"), head.flow(z, probability, "median"), rtol=1e-3, atol=1e-3)
+
+
 def test_the_smear_factor_makes_the_totals_of_training_cells_right(head):
     probability = torch.softmax(torch.randn(60, 24, 10), -1)
     flow = torch.from_numpy(FLOW).clone()
