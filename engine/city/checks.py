@@ -78,7 +78,13 @@ DROP_RULES: dict[str, Rule] = {
     ),
     "HOUR_RANGE": Rule("the hour is no whole number from 0 to 23", "Write local hours as 0 to 23.", 0.05),
     "VALUE_NEGATIVE": Rule("a number of trips is negative", "Trips are counts; correct or remove these rows.", 0.05),
-    "VALUE_MISSING": Rule("a number of trips is empty, NaN or infinite", "Fill it; write 0 where nobody travelled."),
+    "VALUE_MISSING": Rule(
+        "a number of trips is empty, NaN or infinite", "Fill it; write 0 where nobody travelled, or set `missing_is_zero`."
+    ),
+    "DAY_INCOMPLETE": Rule(
+        "another number or hour of the same zone and day was left out, so the trips of that day are not known",
+        "Mend the row that was left out; its reason is listed beside this one.",
+    ),
     "DATE_UNREADABLE": Rule("the date cannot be read", "Write all dates one way, best as 2012-04-03.", 0.05),
     "DATE_REPEATED": Rule("the day stands in the table more than once", "Keep one row per day, or choose one station."),
     "NO_MEASUREMENT": Rule("the day has neither temperature nor precipitation nor a condition"),

@@ -100,18 +100,22 @@ class FlowReader(Reader):
         ledger.drop("CELL_MISSING", keep, (frame_ids == "").to_numpy(), column=mapping["cell_id"])
         self._match_cells(frame_ids, keep, mapping["cell_id"], ledger, context)
         labels, dates = self._day_labels(frame, mapping, choices, keep, ledger)
+        placed = keep.copy()
         numbers = {
             direction: self._numbers(frame, columns, keep, decimal, choices, ledger) for direction, columns in values.items()
         }
         hour = np.zeros(len(frame), dtype=np.int64) if hours else self._hours(frame[mapping["hour"]], keep, mapping["hour"], ledger)
+        lost = placed & ~keep
         self._drop_repeated(frame, frame_ids, labels, dates, hour, keep, ledger)
+        days_of_zones = pd.DataFrame({"cell_id": frame_ids, "label": labels, "date": pd.NaT if dates is None else dates})
+        unknown = self._drop_incomplete(days_of_zones, lost, 24 if hours else 1, keep, ledger)
         ledger.close()
         if ledger.is_refused:
             raise IngestError(ledger.problems)
         tables: dict[str, pd.DataFrame] = {}
         for direction, block in numbers.items():
-            long = _as_long(frame_ids, labels, dates, hour, block, keep)
-            tables[direction] = _average_day(long, ledger) if days == 1 else _divide(_average_day(long, ledger), days)
+            average = _average_day(_as_long(days_of_zones, hour, block, keep), unknown, ledger)
+            tables[direction] = average if days == 1 else _divide(average, days)
         if days != 1:
             ledger.repair(f"The numbers add up {days:g} days and were divided by it.")
         self._report_silent_cells(tables, ledger, context)
@@ -202,6 +206,8 @@ class FlowReader(Reader):
             return labels, None
         dates, missing, bad = dates_of(frame[mapping["date"]], self.option(choices, "day_first"), ledger.file, mapping["date"])
         ledger.drop("DATE_UNREADABLE", keep, missing | bad, column=mapping["date"], values=list(frame[mapping["date"]]))
+        if (labels[keep] == "all").all():
+            labels = pd.Series(np.where(dates.dt.day_of_week >= 5, "weekend", "weekday"), dtype=object)
         return labels, dates
 
     def _numbers(
@@ -258,6 +264,33 @@ class FlowReader(Reader):
                 rows=int(again.sum()),
             )
 
+    def _drop_incomplete(
+        self,
+        days_of_zones: pd.DataFrame,
+        lost: npt.NDArray[np.bool_],
+        hours_a_row: int,
+        keep: npt.NDArray[np.bool_],
+        ledger: Ledger,
+    ) -> pd.DataFrame:
+        """Drops what is left of days of zones of which a number was left out: unknown trips are not no trips.
+
+        Args:
+            days_of_zones: (row,) cell, label and date of each row.
+            lost: (row,) rows left out for their number or their hour.
+            hours_a_row: 24 in a wide table, 1 in a long one.
+            keep: (row,) bool, changed.
+            ledger: Counts the rows.
+
+        Returns:
+            The cell, label and date of every such day.
+        """
+        day = days_of_zones.groupby(list(days_of_zones), dropna=False).ngroup().to_numpy()
+        is_hit = np.bincount(day, weights=lost) > 0
+        is_whole = np.bincount(day, weights=keep) * hours_a_row >= len(HOURS)
+        incomplete = (is_hit & ~is_whole)[day]
+        ledger.drop("DAY_INCOMPLETE", keep, incomplete)
+        return days_of_zones[incomplete].drop_duplicates()
+
     def _report_silent_cells(self, tables: dict[str, pd.DataFrame], ledger: Ledger, context: ReadContext) -> None:
         cells = context.tables.get("cells")
         if cells is None or context.limit_rows is not None:
@@ -284,41 +317,33 @@ def hour_columns(columns: tuple[str, ...]) -> list[str]:
 
 
 def _as_long(
-    ids: pd.Series,
-    labels: pd.Series,
-    dates: pd.Series | None,
-    hour: npt.NDArray[np.int64],
-    block: npt.NDArray[np.float64],
-    keep: npt.NDArray[np.bool_],
+    days_of_zones: pd.DataFrame, hour: npt.NDArray[np.int64], block: npt.NDArray[np.float64], keep: npt.NDArray[np.bool_]
 ) -> pd.DataFrame:
     count = block.shape[1]
     rows = np.repeat(np.flatnonzero(keep), count)
-    return pd.DataFrame(
-        {
-            "cell_id": ids.to_numpy(dtype=object)[rows],
-            "label": labels.to_numpy(dtype=object)[rows],
-            "date": pd.NaT if dates is None else dates.to_numpy()[rows],
-            "hour": np.tile(np.arange(24), int(keep.sum())) if count == 24 else hour[rows],
-            "value": block[keep].ravel(),
-        }
+    return days_of_zones.iloc[rows].assign(
+        hour=np.tile(np.arange(24), int(keep.sum())) if count == 24 else hour[rows], value=block[keep].ravel()
     )
 
 
-def _average_day(long: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
-    """(cell and type of day, hour): with dates, trips divided by the number of dates of that type in the whole table."""
+def _average_day(long: pd.DataFrame, unknown: pd.DataFrame, ledger: Ledger) -> pd.DataFrame:
+    """(cell and type of day, hour): with dates, trips divided by the number of dates of that type that are known of the cell.
+
+    Known are all dates of the table but the cell's own in `unknown`.
+    """
     if long["date"].notna().all() and len(long):
-        labels = long["label"]
-        if (labels == "all").all():
-            labels = pd.Series(np.where(long["date"].dt.day_of_week >= 5, "weekend", "weekday"), index=long.index)
-        kinds = {"all": np.ones(len(long), bool)} | {str(kind): (labels == kind).to_numpy() for kind in sorted(labels.unique())}
         parts = []
-        for kind, chosen in kinds.items():
-            dates = long.loc[chosen, "date"].nunique()
-            if dates:
-                part = long[chosen].groupby(["cell_id", "hour"], as_index=False)["value"].sum()
-                parts.append(part.assign(label=kind, value=part["value"] / dates))
+        given = set(long["label"])
+        for kind in sorted(given | {"all"}):
+            chosen, gaps = (table if kind not in given else table[table["label"] == kind] for table in (long, unknown))
+            dates = pd.concat([chosen["date"], gaps["date"]]).nunique()
+            part = chosen.groupby(["cell_id", "hour"], as_index=False)["value"].sum()
+            known = dates - part["cell_id"].map(gaps.groupby("cell_id")["date"].nunique()).fillna(0)
+            parts.append(part.assign(label=kind, value=part["value"] / known))
         long = pd.concat(parts, ignore_index=True)
         ledger.repair("Trips were averaged over the dates of the table; an hour of a zone without a row counts as no trips.")
+        if len(unknown):
+            ledger.repair(f"{len(unknown):,} dates of zones lack a number; these zones were averaged over their other dates.")
     wide = long.pivot_table(index=["cell_id", "label"], columns="hour", values="value", aggfunc="sum", sort=True)
     wide = wide.reindex(columns=range(24))
     absent = int(wide.isna().sum().sum())

@@ -123,6 +123,60 @@ def test_negative_missing_and_unreadable_numbers_are_counted_apart(flows):
     assert refusal(flows, "\n".join([HEADER, row("a", -1), row("b", 1)]))["VALUE_NEGATIVE"]
 
 
+@pytest.mark.parametrize("bad", ["a,3,n/a", "a,3,", "a,3,-4", "a,x3,5"])
+def test_a_zone_with_a_bad_hour_in_a_long_table_is_unknown_and_not_silent_in_that_hour(flows, bad):
+    """Zone b has all its hours, zone c two of them; of zone a one row cannot be used, so its other 23 are left out with it."""
+    lines = [f"{cell},{hour},{hour + 1}" for cell in "ab" for hour in range(24)]
+    result = flows("\n".join(["cell,hour,trips", bad, *(line for line in lines if not line.startswith("a,3,")), "c,7,1", "c,8,1"]))
+    assert result.tables["outflow"]["cell_id"].tolist() == ["b", "c"]
+    assert dropped(result)["DAY_INCOMPLETE"] == 23 and sum(dropped(result).values()) == 24
+    assert result.cards[0].rows_in == result.cards[0].rows_kept + 24
+    assert any("22 hours of zones had no row" in sentence for sentence in result.cards[0].repairs), "those of zone c"
+    silent = {problem.code: problem for problem in result.problems}["CELLS_WITHOUT_FLOW"]
+    assert silent.rows == 1
+
+
+def test_a_bad_hour_leaves_a_zone_out_of_its_own_type_of_day_only(flows):
+    days = [f"a,{hour},{hour},{kind}" for kind in ("weekday", "weekend") for hour in range(24)]
+    table = flows("\n".join(["cell,hour,trips,day_type", *days]).replace("a,9,9,weekend", "a,9,many,weekend")).tables["outflow"]
+    assert table["day_type"].tolist() == ["weekday"] and table.loc[0, list(HOURS)].tolist() == list(range(24))
+
+
+def test_a_whole_day_stays_where_one_of_its_hours_stands_again_without_a_number(flows):
+    day = [f"a,{hour},1" for hour in range(24)]
+    result = flows("\n".join(["cell,hour,trips", *day, "a,3,n/a"]))
+    assert dropped(result) == {"VALUE_MISSING": 1} and result.tables["outflow"].loc[0, "h03"] == 1
+
+
+def test_a_bad_number_takes_its_date_out_of_the_average_of_its_zone(flows):
+    """Three weekdays of 10, 20 and an unknown number of trips average 15, not 10; zone b was silent on the third of them."""
+    days = ("2012-04-09", "2012-04-10", "2012-04-11")
+    numbers = {"a": ("10", "20", "-1"), "b": ("10", "20", None), "c": ("6", "6", "6")}
+    rows = [(cell, date, number) for cell, found in numbers.items() for date, number in zip(days, found, strict=True) if number]
+    padding = [f"c,{date},{hour},6" for date in days for hour in range(9, 17)]
+    long = flows("\n".join(["cell,date,hour,trips", *(f"{cell},{date},8,{number}" for cell, date, number in rows), *padding]))
+    wide = flows(
+        "\n".join(
+            [f"{HEADER},date", *(f"{row(cell, number)},{date}" for cell, date, number in rows)]
+            + [f"{row('c', 6)},2012-04-{day}" for day in (*range(12, 14), *range(16, 21), *range(23, 28), 30)]
+        )
+    )
+    for result, all_days in ((long, 3), (wide, 16)):
+        table = result.tables["outflow"].set_index(["cell_id", "day_type"])["h08"]
+        assert table["a", "weekday"] == table["a", "all"] == pytest.approx(30 / (all_days - 1))
+        assert table["b", "weekday"] == pytest.approx(30 / all_days) and table["c", "weekday"] == 6
+        assert any("1 dates of zones lack a number" in sentence for sentence in result.cards[0].repairs)
+
+
+def test_a_zone_none_of_whose_dates_is_known_has_no_flows_of_that_type_of_day(flows):
+    """Zone a's only weekend day has a bad hour: it is known on weekdays alone."""
+    friday, saturday = ([f"{cell},2012-04-0{day},{hour},2" for cell in "ab" for hour in range(24)] for day in (6, 7))
+    text = "\n".join(["cell,date,hour,trips", *friday, *saturday]).replace("a,2012-04-07,5,2", "a,2012-04-07,5,")
+    table = flows(text).tables["outflow"].set_index(["cell_id", "day_type"])["h05"]
+    assert set(table.index) == {("a", "all"), ("a", "weekday"), ("b", "all"), ("b", "weekday"), ("b", "weekend")}
+    assert table["a", "all"] == 2
+
+
 def test_ids_of_another_zoning_are_counted_and_refused_when_most_are(flows):
     some = flows("\n".join([HEADER, row("a"), row("b"), row("elsewhere")]))
     assert dropped(some) == {"CELL_UNKNOWN": 1}
