@@ -130,19 +130,15 @@ def _all_visits(results: Sequence[ReadResult]) -> tuple[pd.DataFrame | None, np.
         results[index].tables.pop("visits")
     if len(frames) == 1:
         return frames[0][1], source
-    columns = list(dict.fromkeys(column for _, frame in frames for column in frame.columns))
     joined = {}
-    for column in columns:
-        pieces = [frame[column] if column in frame else pd.Series(pd.NA, index=frame.index) for _, frame in frames]
-        if any(isinstance(piece.dtype, pd.CategoricalDtype) for piece in pieces):
-            pieces = [piece.astype("category") for piece in pieces]
+    for column in dict.fromkeys(column for _, frame in frames for column in frame.columns):
+        empty = next(frame[column] for _, frame in frames if column in frame).iloc[:0]
+        pieces = [frame[column] if column in frame else empty.reindex(frame.index) for _, frame in frames]
+        if isinstance(empty.dtype, pd.CategoricalDtype):
             joined[column] = pd.Series(pd.api.types.union_categoricals(pieces))
         else:
             joined[column] = pd.concat(pieces, ignore_index=True)
-    frame = pd.DataFrame(joined)
-    if IS_LOCAL_TIME in frame:
-        frame[IS_LOCAL_TIME] = frame[IS_LOCAL_TIME].astype("boolean").fillna(False).astype(bool)
-    return frame, source
+    return pd.DataFrame(joined), source
 
 
 def _all_locations(

@@ -129,7 +129,7 @@ def read_upload(
     _read_postponed(choices, context, upload)
     upload.results.append(ReadResult(problems=_unused(choices, upload)))
     report("Putting the tables together", 0.9)
-    upload.combined = combine(upload.results, choices.time_zone)
+    upload.combined = _combine_guarded(upload.results, choices.time_zone)
     if not upload.combined.tables and not any(problem.fatal for problem in upload.combined.problems):
         upload.combined.problems.append(
             Problem("NOTHING", "The upload holds nothing a city could be made of.", "Bring visits, places or a map.")
@@ -355,6 +355,22 @@ def _read_guarded(reader: Reader, sniffed: SniffedFile, chosen: FileChoices, con
             problems=[
                 Problem("INTERNAL", found, "Please report it with the file's first lines; another reader may fit.", sniffed.name)
             ]
+        )
+
+
+def _combine_guarded(results: Sequence[ReadResult], time_zone: str | None) -> Combined:
+    """The tables of all files as one city's; what was not foreseen is our mistake and is said as such, beside what the files gave."""
+    try:
+        return combine(results, time_zone)
+    except MemoryError:
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        found = f"Putting the tables of the files together failed in a way that was not foreseen ({type(error).__name__})."
+        problem = Problem("INTERNAL", found, "Please report it with the first lines of each file; fewer files at once may work.")
+        return Combined(
+            card=DataCard(files=[card for result in results for card in result.cards]),
+            problems=[*(problem for result in results for problem in result.problems), problem],
         )
 
 
