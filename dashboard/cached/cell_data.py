@@ -264,11 +264,9 @@ def _but_for_kind(run: Run) -> tuple[Any, ...]:
 
 @st.cache_data(max_entries=96, show_spinner=False)
 def _cell_pictures_of(fingerprint: str, cell: str, modality: str, _city: City) -> list[bytes]:
-    from engine.encoders.cell_pictures import cell_pictures
+    from engine.encoders.cell_pictures import pictures_of_cell
 
-    cells = _city.spatial("cells")
-    alone = _city.replace(cells=cells[cells["cell_id"] == cell])
-    return list(cell_pictures(alone, modality).images)
+    return list(pictures_of_cell(_city, cell, modality).images)
 
 
 def cell_pictures_of(slug: str, cell: str, modality: str) -> list[bytes]:

@@ -44,7 +44,7 @@ def cell_pictures(
     Args:
         city: A city with `cells`.
         modality: `satellite`, `height` or `street_view`.
-        height: `tiles` (uploaded ones), `footprints` (rendered), or `auto`: tiles where there are any at all, else rendered.
+        height: `tiles` (uploaded ones), `footprints` (rendered), or `auto`: a cell's tile, rendered for a cell without one.
         metres_per_pixel: Of rendered height maps.
         cover_m: A cell farther than this from every building is not covered by the footprints: unknown, not empty.
         most_street_views: Most photographs of one cell; the first by path.
@@ -54,10 +54,19 @@ def cell_pictures(
     """
     if modality == "street_view":
         return _street_views(city, most_street_views)
+    every_cell = np.arange(city.info.rows["cells"])
+    if modality == "height" and height == "footprints":
+        return _rendered(city, every_cell, metres_per_pixel, cover_m)
     tiles = _tiles(city, modality)
-    if modality != "height" or height == "tiles" or (height == "auto" and tiles.images):
+    if modality != "height" or height == "tiles":
         return tiles
-    return _rendered(city, metres_per_pixel, cover_m)
+    return _merged(tiles, _rendered(city, np.setdiff1d(every_cell, tiles.owner), metres_per_pixel, cover_m))
+
+
+def pictures_of_cell(city: City, cell: str, modality: str) -> CellPictures:
+    """The pictures of one modality of one cell, as its encoders are given them."""
+    cells = city.spatial("cells")
+    return cell_pictures(city.replace(cells=cells[cells["cell_id"] == cell]), modality)
 
 
 def _tiles(city: City, modality: str) -> CellPictures:
@@ -112,19 +121,34 @@ def _loaded(city: City, paths: list[str], owner: npt.NDArray[np.int64], source: 
     return CellPictures(images, kept, owner[there], source, tuple(notes))
 
 
-def _rendered(city: City, metres_per_pixel: float, cover_m: float) -> CellPictures:
-    if not city.has("buildings"):
+def _merged(first: CellPictures, second: CellPictures) -> CellPictures:
+    """The pictures of two sources of which no cell has both."""
+    owner = np.concatenate([first.owner, second.owner])
+    order = np.argsort(owner, kind="stable")
+    images, paths = [*first.images, *second.images], [*first.paths, *second.paths]
+    sources = [one.source for one in (first, second) if one.images]
+    return CellPictures(
+        [images[position] for position in order],
+        [paths[position] for position in order],
+        owner[order],
+        ", elsewhere ".join(sources) or "no pictures",
+        (*first.notes, *second.notes),
+    )
+
+
+def _rendered(city: City, wanted: npt.NDArray[np.int64], metres_per_pixel: float, cover_m: float) -> CellPictures:
+    if not len(wanted) or not city.has("buildings"):
         return CellPictures([], [], np.zeros(0, np.int64), "no pictures", ())
     cells, buildings = city.metric("cells"), city.metric("buildings")
     covered, _ = shapely.STRtree(np.asarray(buildings.geometry)).query_nearest(
-        np.asarray(cells.geometry), max_distance=cover_m, all_matches=False
+        np.asarray(cells.geometry)[wanted], max_distance=cover_m, all_matches=False
     )
-    rows = np.unique(covered)
+    rows = wanted[np.unique(covered)]
     notes = []
-    if len(rows) < len(cells):
+    if len(rows) < len(wanted):
         notes.append(
-            f"{len(cells) - len(rows):,} cells are more than {cover_m:,.0f} m from every building: the footprints do not cover them."
+            f"{len(wanted) - len(rows):,} cells are more than {cover_m:,.0f} m from every building: the footprints do not cover them."
         )
     images = render_height_maps(cells, buildings, metres_per_pixel, rows)
     paths = [f"height map of {cell}" for cell in cells["cell_id"].to_numpy()[rows]]
-    return CellPictures(images, paths, rows.astype(np.int64), "rendered from footprints", tuple(notes))
+    return CellPictures(images, paths, rows, "rendered from footprints", tuple(notes))

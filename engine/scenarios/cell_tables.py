@@ -13,6 +13,7 @@ from engine.city.city import City
 from engine.city.grid import cell_of
 from engine.city.images import read_image
 from engine.city.schema import WGS84
+from engine.encoders.cell_pictures import pictures_of_cell
 from engine.errors import MobiscopeError, ScenarioError
 from engine.scenarios.cell_edits import ChangeBuildings, ChangeDescription, ChangePois, ChangeTile
 from engine.scenarios.edits import AnyEdit
@@ -203,10 +204,12 @@ def _with_path(imagery: pd.DataFrame, row: int, content: bytes, media: dict[str,
 def _change_tile(city: City, edit: ChangeTile) -> City:
     _row_of(city, edit.cell_id)
     if edit.from_cell is not None:
-        source = _tile_row(city, edit.from_cell, edit.modality)
-        if source is None:
+        _row_of(city, edit.from_cell)
+        # The picture itself and not its row: the heights of a cell may come from footprints.
+        pictures = pictures_of_cell(city, edit.from_cell, edit.modality).images
+        if not pictures:
             raise ScenarioError(f"Cell `{edit.from_cell}` of {city.name} has no {edit.modality} tile to take. Choose another cell.")
-        content = city.media(str(city.table("imagery")["path"].iloc[source]))
+        content = pictures[0]
     else:
         content = edit.picture
         try:

@@ -214,6 +214,30 @@ def test_footprints_far_away_are_unknown_ground_not_empty_ground():
     assert height.captions[1].startswith("No buildings") and height.captions[2] == ""
 
 
+def test_a_height_tile_of_one_cell_takes_no_heights_from_the_others():
+    """`a` to `c` are built over, `b` has a tile of 77 m: the others keep the maps rendered from their footprints."""
+    shapes = [shapely.box(2.301 + SIDE * n, 48.851, 2.304 + SIDE * n, 48.854) for n in range(3)]
+    buildings = gpd.GeoDataFrame({"height_m": [20.0, 30.0, 40.0]}, geometry=shapes, crs="EPSG:4326")
+    media = {"media/b.png": png(77, 77, 77)}
+    city = build(media, buildings=buildings, imagery=tiles(("b", "height", "media/b.png")))
+    both, bare = (encode_cells(one, FAST).modalities["height"] for one in (city, city.replace(imagery=None)))
+    highest = both.components.index("highest, m")
+    assert both.features[:, highest].tolist() == [20, 77, 40] and bare.features[:, highest].tolist() == [20, 30, 40]
+    np.testing.assert_array_equal(both.features[[0, 2]], bare.features[[0, 2]])
+    assert "uploaded height tiles, elsewhere rendered from footprints" in both.source
+    only = encode_cells(city, FAST.model_copy(update={"height": "tiles"})).modalities["height"]
+    assert list(only.present) == [False, True, False]
+
+
+def test_footprints_are_not_asked_about_cells_that_have_tiles():
+    """The only building stands in `a`, far from `c` and `d`; with a tile each they are as known as `a` and `b`."""
+    building = gpd.GeoDataFrame({"height_m": [20.0]}, geometry=[shapely.box(2.3001, 48.851, 2.302, 48.853)], crs="EPSG:4326")
+    imagery = tiles(("c", "height", "media/t.png"), ("d", "height", "media/t.png"))
+    city = build({"media/t.png": png(9, 9, 9)}, cells=zones(4), buildings=building, imagery=imagery)
+    inputs = encode_cells(city, FAST)
+    assert inputs.modalities["height"].present.all() and "from every building" not in said(inputs, "height")
+
+
 # ---- places ---------------------------------------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from engine.city.cell_samples import build_cell_samples
 from engine.city.cell_splits import CellSplit
 from engine.city.flow_scale import FlowScale
 from engine.encoders.cell_features import MODALITIES
+from engine.encoders.cell_pictures import cell_pictures
 from engine.errors import ScenarioError
 from engine.evaluation.flow_report import evaluate_curves
 from engine.models.base import Data
@@ -43,7 +44,7 @@ from engine.scenarios.cell_edits import (
 )
 from engine.scenarios.cell_refit import split_without
 from engine.scenarios.cell_tables import edit_city
-from engine.scenarios.edits import ClosePlace
+from engine.scenarios.edits import ClosePlace, OverrideProbe
 from engine.scenarios.scenario import MOST_EDITS, Scenario
 
 SPLIT = CellSplit(block_cells=2)
@@ -137,6 +138,21 @@ def test_a_tile_from_another_cell_makes_the_features_of_that_cell(grounds):
     under = edited(grounds, Scenario(edits=(ChangeTile(cell_id=here, from_cell=there),)))
     seen, rows = under.inputs.modalities["satellite"].features, list(grounds.cells.cell_ids)
     np.testing.assert_array_equal(seen[rows.index(here)], grounds.inputs.modalities["satellite"].features[rows.index(there)])
+
+
+def test_the_heights_of_a_cell_without_a_tile_can_be_given_to_another(grounds):
+    """In a city without height tiles the map rendered from footprints is taken; the heights of all other cells stay."""
+    here, there = ids(grounds)
+    imagery = grounds.city.table("imagery")
+    city = grounds.city.replace(imagery=imagery[imagery["modality"] != "height"])
+    after = edit_city([ChangeTile(cell_id=here, modality="height", from_cell=there)], city)
+    before, seen = (cell_pictures(one, "height") for one in (city, after))
+    rows = list(grounds.cells.cell_ids)
+    expected = list(before.images)
+    expected[rows.index(here)] = before.images[rows.index(there)]
+    assert len(before.images) == len(rows) and seen.images == expected
+    with pytest.raises(ScenarioError, match=f"Cell `{there}` of .* has no height tile to take"):
+        edit_city([ChangeTile(cell_id=here, modality="height", from_cell=there)], city.replace(buildings=None))
 
 
 def test_a_description_replaces_the_one_of_the_rules(grounds):
@@ -239,6 +255,16 @@ def test_figures_before_the_edits_are_those_of_the_run(grounds, forest):
     for predictor in predictors:
         before = compare_curve_metrics(predictor, grounds, scenario).set_index("metric")["before"].to_dict()
         assert before == pytest.approx(of_run.headline(predictor.name), nan_ok=True)
+
+
+def test_an_edge_matters_to_the_baseline_that_reads_the_graph(grounds):
+    """The convolution over neighbours answers a cut edge, and is not said to know no graph."""
+    (convolution,) = fit_curve_baselines(grounds.inputs, grounds.cells, 0, ["graph_convolution"])
+    here, _ = ids(grounds)
+    edit = CutEdge(cell_id=here, neighbour="r002c003")
+    assert compare_curves(convolution, grounds, Scenario(edits=(edit,))).changed.sum() > 1
+    assert effect_on_curves(edit, convolution).needs == "forward"
+    assert effect_on_curves(OverrideProbe(probe="routing", action="silence", index=0), convolution).needs == "nothing"
 
 
 # ---- districts ------------------------------------------------------------------------------------------------------------------
