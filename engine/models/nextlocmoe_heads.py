@@ -4,6 +4,7 @@ Each gives a probability to every place. Heads know places by their coordinates 
 city are ranked as well.
 """
 
+import math
 from abc import abstractmethod
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ from engine.probes import Probe
 
 _TIE = 1e-5
 """What a place loses in log probability for each more popular place at the very same spot."""
+_LEAST = math.log(1e-30)
+"""Log of the least sum that is still made one: where an override leaves nothing, nothing stays."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,12 +212,21 @@ class PointerHead(DensityHead):
     def log_probability(self, question: Question) -> Tensor:  # noqa: D102
         known = self._known(question)
         log_return, log_gate, log_rest = self.returns(question.states, self._keys(question), known)
-        explore = self.explore(self.place_logits(question).softmax(1))
-        pointed = torch.zeros_like(explore)
-        device = explore.device
-        pointed[torch.from_numpy(known.sample).to(device), torch.from_numpy(known.place).to(device)] = log_return.exp()
-        pointed = self.pointer(pointed)
-        mixed = log_gate.exp()[:, None] * pointed + log_rest.exp()[:, None] * explore
+        # In logs to the end: far from all Gaussians a probability is below the least number, and one such visit would cost infinity.
+        log_explore = _seen_in_logs(self.explore, self.place_logits(question).log_softmax(1))
+        pointed = torch.full_like(log_explore, -torch.inf)
+        device = pointed.device
+        pointed[torch.from_numpy(known.sample).to(device), torch.from_numpy(known.place).to(device)] = log_return
+        log_pointed = _seen_in_logs(self.pointer, pointed)
+        mixed = torch.logaddexp(log_gate[:, None] + log_pointed, log_rest[:, None] + log_explore)
         if self.explore.is_overridden or self.pointer.is_overridden:
-            mixed = mixed / mixed.sum(1, keepdim=True).clamp_min(1e-30)
-        return mixed.log()
+            mixed = mixed - mixed.logsumexp(1, keepdim=True).clamp_min(_LEAST)
+        return mixed
+
+
+def _seen_in_logs(probe: Probe, log_probability: Tensor) -> Tensor:
+    """Log probabilities, shown to the probe as probabilities; what an override makes of those comes back, else what came."""
+    if not probe.is_watched:
+        return log_probability
+    probability = probe(log_probability.exp())
+    return probability.clamp_min(0).log() if probe.is_overridden else log_probability

@@ -62,8 +62,9 @@ def training_stage(model: "NextLocMoE", samples: Samples) -> Stage:
         batches_per_epoch=steps,
         loss=loss,
         validate=lambda: validation_metrics(model, validation if len(validation) else training),
-        monitor="acc@10" if config.head == "regression" else "loss",
-        mode="max" if config.head == "regression" else "min",
+        # A hit counts as one visit; a likelihood would let one visit far from the city outweigh all others.
+        monitor="acc@10",
+        mode="max",
         clip_norm=config.clip_norm,
         **config.schedule(),
         # Balance is a property of a whole batch, so the parts of one are not the batch.
@@ -155,7 +156,8 @@ def validation_metrics(model: "NextLocMoE", samples: Samples, chunk: int = 256) 
             scores = model.predict(histories).log_probability
             truth = scores[np.arange(len(scores)), histories.target]
             earlier = np.arange(scores.shape[1]) < histories.target[:, None]
-            ranks.append((scores > truth[:, None]).sum(1) + ((scores == truth[:, None]) & earlier).sum(1) + 1)
+            # Written so that what is not a number loses to everything instead of winning.
+            ranks.append((~(scores <= truth[:, None])).sum(1) + ((scores == truth[:, None]) & earlier).sum(1) + 1)
             nats.append(-truth)
             top = scores.argmax(1)
             metres.append(np.hypot(places.x[top] - places.x[histories.target], places.y[top] - places.y[histories.target]))

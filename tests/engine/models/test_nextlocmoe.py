@@ -156,6 +156,27 @@ def test_half_precision_gives_nearly_the_same_loss(data, head):
     assert all(torch.isfinite(value.grad).all() for value in model.parameters() if value.grad is not None)
 
 
+@pytest.mark.parametrize("head", ["regression", "mdn", "pointer"])
+def test_one_visit_far_from_the_city_does_not_decide_the_training(data, head):
+    """A validation target three degrees away, whose probability is below the least number, with Gaussians as narrow as they may be."""
+    log, valid = data.samples.log, data.samples.of_part("valid")
+    far = int(valid.true_location[np.argmin(log.visits_in_training[valid.true_location])])
+    away = np.arange(len(log.places)) == far
+    moved = replace(log, places=replace(log.places, x=log.places.x + 333_000.0 * away))
+    model = tiny(data, head=head)
+    if head != "regression":
+        with torch.no_grad():
+            model.head.mixture.spread.bias.fill_(-6.0)
+    (stage,) = model.stages(data)
+    near, shaken = validation_metrics(model, valid), validation_metrics(model, replace(valid, log=moved))
+    assert all(np.isfinite(value) for value in shaken.values())
+    asked = (valid.true_location == far).mean()
+    assert abs(near[stage.monitor] - shaken[stage.monitor]) <= asked + 0.01, "others move up where the far place left the list"
+    scores = model.predict(replace(valid, log=moved).histories()).log_probability
+    assert np.isfinite(scores).all()
+    assert_probabilities(scores)
+
+
 def test_a_short_training_beats_popularity_and_the_pointer_the_point(data):
     """One popularity for all, against windows: what a model of windows must at least learn."""
     test = data.samples.of_part("test")
