@@ -37,12 +37,14 @@ class Split(BaseModel):
 
 
 def split_kinds(city: City) -> list[SplitKind]:
-    """The kinds of split a city's visits allow, the one to propose first; chronological where it has no visits yet.
+    """The kinds of split that all of a city's visits allow, the one to propose first; chronological where it has no visits yet.
 
     A published split comes first, because results under it compare with those of others.
     """
-    columns = city.table("visits").columns if city.has("visits") else ()
-    return [kind for kind, column in _COLUMN_OF.items() if column in columns] or ["chronological"]
+    if not city.has("visits"):
+        return ["chronological"]
+    visits = city.table("visits")
+    return [kind for kind, column in _COLUMN_OF.items() if column in visits and visits[column].notna().all()]
 
 
 def assign_parts(city: City, split: Split) -> np.ndarray:
@@ -62,8 +64,8 @@ def assign_parts(city: City, split: Split) -> np.ndarray:
             )
         return codes.to_numpy(np.int8)
     if split.kind == "session":
-        if "session_id" not in visits:
-            raise ConfigError(f"City `{city.name}` has no `session_id` on its visits. Choose a chronological split.")
+        if "session_id" not in visits or visits["session_id"].isna().any():
+            raise ConfigError(f"City `{city.name}` has no `session_id` on all its visits. Choose a chronological split.")
         order = visits.groupby("user_id", sort=False)["session_id"].transform(lambda ids: pd.factorize(ids)[0])
     else:
         days = visits["started_at"].dt.tz_convert(city.time_zone).dt.tz_localize(None).dt.normalize()

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from engine.city.splits import PARTS, Split, assign_parts
+from engine.city.splits import PARTS, Split, assign_parts, split_kinds
 from engine.errors import ConfigError
 from tests.engine.small_cities import city_of
 
@@ -64,6 +64,16 @@ def test_published_split_with_an_unknown_word_names_it() -> None:
 def test_session_split_is_refused_without_sessions() -> None:
     with pytest.raises(ConfigError, match="session_id"):
         assign_parts(city_of(daily("ann", "2024-01-01", 3)), Split(kind="session"))
+
+
+@pytest.mark.parametrize(("kind", "column"), [("session", "session_id"), ("published", "split")])
+def test_a_split_that_some_visits_lack_is_neither_proposed_nor_made(kind: str, column: str) -> None:
+    """Files joined to one city need not bring the same columns; a visit of no session would train whenever it happened."""
+    city = city_of(daily("ann", "2024-01-01", 3))
+    city = city.replace(visits=city.table("visits").assign(**{column: pd.Series(["train", None, "test"], dtype="str")}))
+    assert split_kinds(city) == ["chronological"]
+    with pytest.raises(ConfigError, match="on all its visits"):
+        assign_parts(city, Split(kind=kind))  # type: ignore[arg-type]
 
 
 def test_shares_that_leave_nothing_for_the_test_part_are_refused() -> None:
