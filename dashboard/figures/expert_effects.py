@@ -9,7 +9,7 @@ from plotly.subplots import make_subplots
 
 from dashboard.figures import colours
 from dashboard.figures.colours import Theme
-from dashboard.figures.frame import dress, label
+from dashboard.figures.frame import dress, label, named_axis
 from dashboard.figures.routing_bars import Palette, small_titles
 
 
@@ -21,7 +21,7 @@ def effect_bars(effects: pd.DataFrame, palette: Palette, theme: Theme) -> go.Fig
         palette: The set.
         theme: Light or dark.
     """
-    names = [label(name, 24) for name in effects["name"]]
+    at, names = list(range(len(effects))), [label(name, 60) for name in effects["name"]]
     figure = make_subplots(
         rows=1,
         cols=2,
@@ -31,11 +31,12 @@ def effect_bars(effects: pd.DataFrame, palette: Palette, theme: Theme) -> go.Fig
     )
     figure.add_bar(
         x=effects["forced_m"],
-        y=names,
+        y=at,
+        hovertext=names,
         orientation="h",
         marker={"color": list(palette.colour)},
         customdata=effects[["forced_moved", "forced_top"]],
-        hovertemplate="%{y}<br>%{x:,.0f} m; %{customdata[0]:.1%} of the probability moved, "
+        hovertemplate="%{hovertext}<br>%{x:,.0f} m; %{customdata[0]:.1%} of the probability moved, "
         "%{customdata[1]:.0%} of first guesses changed<extra></extra>",
         row=1,
         col=1,
@@ -44,11 +45,12 @@ def effect_bars(effects: pd.DataFrame, palette: Palette, theme: Theme) -> go.Fig
     lost = effects["silenced_nats"].to_numpy(float)
     figure.add_bar(
         x=lost,
-        y=names,
+        y=at,
+        hovertext=names,
         orientation="h",
         marker={"color": [hit if value >= 0 else miss for value in lost]},
         customdata=effects[["silenced_m", "silenced_top"]],
-        hovertemplate="%{y}<br>%{x:+.3f} nats; the answer moves %{customdata[0]:,.0f} m, "
+        hovertemplate="%{hovertext}<br>%{x:+.3f} nats; the answer moves %{customdata[0]:,.0f} m, "
         "%{customdata[1]:.0%} of first guesses changed<extra></extra>",
         row=1,
         col=2,
@@ -56,7 +58,7 @@ def effect_bars(effects: pd.DataFrame, palette: Palette, theme: Theme) -> go.Fig
     dress(figure, theme, 84 + 22 * max(len(names), 1))
     figure.update_layout(showlegend=False, bargap=0.25, margin={"t": 28})
     figure.update_annotations(font_size=12)
-    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.update_yaxes(**named_axis(effects["name"].tolist(), 24, downwards=True))
     figure.update_xaxes(title_text="metres", rangemode="tozero", nticks=5, row=1, col=1)
     figure.update_xaxes(title_text="nats of log-probability", nticks=5, row=1, col=2)
     return small_titles(figure)
@@ -70,7 +72,7 @@ def likeness_matrix(cosine: np.ndarray, names: Sequence[str], theme: Theme) -> g
         names: Experts.
         theme: Light or dark.
     """
-    words = [label(name, 22) for name in names]
+    words, at = [label(name, 60) for name in names], list(range(len(names)))
     hover = [
         [f"{words[row]} and {words[column]}<br>cosine {cosine[row, column]:+.2f}" for column in range(len(words))]
         for row in range(len(words))
@@ -78,8 +80,8 @@ def likeness_matrix(cosine: np.ndarray, names: Sequence[str], theme: Theme) -> g
     figure = go.Figure(
         go.Heatmap(
             z=np.where(np.eye(len(words), dtype=bool), np.nan, cosine),
-            x=words,
-            y=words,
+            x=at,
+            y=at,
             text=hover,
             hovertemplate="%{text}<extra></extra>",
             colorscale=colours.plotly_scale("diverging", theme),
@@ -96,8 +98,8 @@ def likeness_matrix(cosine: np.ndarray, names: Sequence[str], theme: Theme) -> g
         )
     )
     dress(figure, theme, 120 + 22 * len(words))
-    figure.update_xaxes(showgrid=False, tickangle=-40, tickfont={"size": 10})
-    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.update_xaxes(**named_axis(names, 22), tickangle=-40, tickfont={"size": 10})
+    figure.update_yaxes(**named_axis(names, 22, downwards=True))
     return small_titles(figure)
 
 

@@ -1,5 +1,6 @@
 """What all plotly figures share: the theme's colours, quiet axes, names shown literally."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
@@ -49,6 +50,27 @@ def dress(figure: go.Figure, theme: Theme, height: int) -> go.Figure:
     figure.update_xaxes(**axis)
     figure.update_yaxes(**axis)
     return figure
+
+
+def named_axis(names: Sequence[object], limit: int, *, downwards: bool = False) -> dict[str, Any]:
+    """For `update_xaxes` or `update_yaxes`: positions 0, 1, ... called by their names.
+
+    Where a shortened name itself is the position, two names that begin alike share one and are drawn on top of each other.
+
+    Args:
+        names: One per position.
+        limit: Longest name shown.
+        downwards: Whether the first stands on top.
+    """
+    ends = [-0.5, len(names) - 0.5]
+    return {
+        "tickmode": "array",
+        "tickvals": list(range(len(names))),
+        "ticktext": [label(name, limit) for name in names],
+        "range": ends[::-1] if downwards else ends,
+        "showgrid": False,
+        "zeroline": False,
+    }
 
 
 def label(text: object, limit: int = 34) -> str:

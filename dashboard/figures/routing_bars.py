@@ -11,7 +11,7 @@ from plotly.subplots import make_subplots
 
 from dashboard.figures import colours
 from dashboard.figures.colours import Theme
-from dashboard.figures.frame import dress, label
+from dashboard.figures.frame import dress, label, named_axis
 
 
 @dataclass(frozen=True)
@@ -115,33 +115,35 @@ def load_bars(used: np.ndarray, raw: np.ndarray, palette: Palette, theme: Theme)
         palette: The set.
         theme: Light or dark.
     """
-    names = [label(name, 24) for name in palette.names]
+    at, names = list(range(len(palette.names))), [label(name, 60) for name in palette.names]
     figure = go.Figure()
     figure.add_bar(
         x=used * 100,
-        y=names,
+        y=at,
+        hovertext=names,
         orientation="h",
         marker={
             "color": list(palette.colour),
             "pattern": {"shape": list(palette.pattern), "fillmode": "overlay", "fgopacity": 0.45, "size": 5, "solidity": 0.25},
         },
         name="as used",
-        hovertemplate="%{y}<br>%{x:.1f} % of the weight as used<extra></extra>",
+        hovertemplate="%{hovertext}<br>%{x:.1f} % of the weight as used<extra></extra>",
         showlegend=False,
     )
     figure.add_scatter(
         x=raw * 100,
-        y=names,
+        y=at,
+        hovertext=names,
         mode="markers",
         marker={"symbol": "line-ns-open", "size": 11, "color": colours.role("observed", theme), "line": {"width": 2}},
         name="before the choice",
-        hovertemplate="%{y}<br>%{x:.1f} % before the choice<extra></extra>",
+        hovertemplate="%{hovertext}<br>%{x:.1f} % before the choice<extra></extra>",
         showlegend=False,
     )
     figure.add_vline(x=100 / max(len(names), 1), line={"color": colours.ink("muted", theme), "width": 1, "dash": "dot"})
     figure.update_layout(bargap=0.25)
     figure.update_xaxes(rangemode="tozero", ticksuffix=" %", nticks=6)
-    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.update_yaxes(**named_axis(palette.names, 24, downwards=True))
     return dress(figure, theme, 46 + 21 * max(len(names), 1))
 
 

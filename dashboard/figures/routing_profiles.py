@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 
 from dashboard.figures import colours
 from dashboard.figures.colours import Theme
-from dashboard.figures.frame import dress, label
+from dashboard.figures.frame import dress, label, named_axis
 from dashboard.figures.routing_bars import Palette, small_titles
 from dashboard.figures.week import DAYS
 
@@ -107,31 +107,33 @@ def mean_weights(first: np.ndarray, second: np.ndarray, everyone: np.ndarray, pa
         palette: The set.
         theme: Light or dark.
     """
-    names = [label(name, 24) for name in palette.names]
+    at, names = list(range(len(palette.names))), [label(name, 60) for name in palette.names]
     figure = go.Figure()
     for title, values, opacity in (("first half", first, 0.55), ("second half", second, 1.0)):
         figure.add_bar(
             x=values * 100,
-            y=names,
+            y=at,
+            hovertext=names,
             orientation="h",
             name=title,
             opacity=opacity,
             marker={"color": list(palette.colour), "line": {"width": 0}},
-            hovertemplate="%{y}, " + title + "<br>%{x:.1f} %<extra></extra>",
+            hovertemplate="%{hovertext}, " + title + "<br>%{x:.1f} %<extra></extra>",
             showlegend=False,
         )
     figure.add_scatter(
         x=everyone * 100,
-        y=names,
+        y=at,
+        hovertext=names,
         mode="markers",
         name="everybody",
         marker={"symbol": "line-ns-open", "size": 12, "color": colours.role("observed", theme), "line": {"width": 2}},
-        hovertemplate="%{y}, everybody<br>%{x:.1f} %<extra></extra>",
+        hovertemplate="%{hovertext}, everybody<br>%{x:.1f} %<extra></extra>",
         showlegend=False,
     )
     figure.update_layout(barmode="group", bargap=0.25, bargroupgap=0.05)
     figure.update_xaxes(rangemode="tozero", ticksuffix=" %", nticks=6)
-    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.update_yaxes(**named_axis(palette.names, 24, downwards=True))
     return dress(figure, theme, 46 + 27 * max(len(names), 1))
 
 
@@ -147,14 +149,14 @@ def label_matrix(share: np.ndarray, experts: Sequence[str], groups: Sequence[str
     """
     columns = [f"{label(group, 18)}<br>n = {count:,}" for group, count in zip(groups, size, strict=True)]
     hover = [
-        [f"{label(expert, 30)} dominates for {share[row, column]:.0%} of {label(group, 40)}" for column, group in enumerate(groups)]
+        [f"{label(expert, 60)} dominates for {share[row, column]:.0%} of {label(group, 60)}" for column, group in enumerate(groups)]
         for row, expert in enumerate(experts)
     ]
     figure = go.Figure(
         go.Heatmap(
             z=share * 100,
-            x=columns,
-            y=[label(expert, 24) for expert in experts],
+            x=list(range(len(groups))),
+            y=list(range(len(experts))),
             text=hover,
             hovertemplate="%{text}<extra></extra>",
             colorscale=colours.plotly_scale("sequential", theme),
@@ -171,6 +173,8 @@ def label_matrix(share: np.ndarray, experts: Sequence[str], groups: Sequence[str
         )
     )
     dress(figure, theme, 110 + 22 * len(experts))
-    figure.update_xaxes(showgrid=False, tickangle=-40 if len(groups) > 6 else 0, tickfont={"size": 10})
-    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.update_xaxes(
+        **named_axis(groups, 18) | {"ticktext": columns}, tickangle=-40 if len(groups) > 6 else 0, tickfont={"size": 10}
+    )
+    figure.update_yaxes(**named_axis(experts, 24, downwards=True))
     return small_titles(figure)

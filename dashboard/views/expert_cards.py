@@ -63,7 +63,7 @@ def draw_cards(
     rows = state["selection"]["rows"] if state else []
     expert = int(rows[0]) if rows else int(load.argmax())
     name = wording.literal(experts.names[expert])
-    st.subheader(f"{experts.names[expert]}", anchor=False)
+    st.subheader(name, anchor=False)
     st.caption(wording.literal(experts.texts[expert], 400))
     if checks:
         st.markdown(f"Measured: {wording.literal(known['words'][expert])}" + _lift(known["lift"][expert]))

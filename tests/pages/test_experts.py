@@ -4,10 +4,12 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from dashboard import cached, wording
 from engine.runs import Run, list_runs
 from engine.scenarios.edits import OverrideProbe, ShiftLast, TurnKnob
 from tests.pages.conftest import assert_healthy, button, words
@@ -108,6 +110,28 @@ def test_every_view_below_is_drawn_for_both_sets(page) -> None:
             button(at, "Ask there").click().run()
             assert_healthy(at)
             assert "In **Elsewhere** the same weights have" in words(at) and layer(at, "errors")["data"]
+
+
+def test_names_from_a_file_render_as_their_letters(page, monkeypatch) -> None:
+    evil = "![x](http://e.x/i.png) $a^2$ :red[**loud**]"
+    declared = cached.expert_sets
+
+    def renamed(run_id: str) -> dict:
+        found = declared(run_id)
+        return {
+            key: replace(one, names=tuple(f"{number}{evil}" for number, _ in enumerate(one.names))) for key, one in found.items()
+        }
+
+    monkeypatch.setattr(cached, "expert_sets", renamed)
+    at = page()
+    for view in VIEWS[:6]:
+        at.session_state["experts.below"] = view
+        at.run()
+        assert_healthy(at)
+        shown = [element.value for element in (*at.markdown, *at.caption, *at.subheader, *at.title)]
+        assert any(wording.literal(evil)[:12] in text for text in shown)
+        for text in shown:
+            assert "![" not in text and "$a^2$" not in text and ":red[" not in text and "**loud" not in text, view
 
 
 def test_one_question_shows_its_point_its_guesses_and_the_snap(page) -> None:

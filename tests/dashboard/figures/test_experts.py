@@ -107,6 +107,27 @@ def test_a_single_visit_and_a_single_expert_can_be_drawn() -> None:
     assert likeness_matrix(np.ones((1, 1)), ("only",), "dark").data
 
 
+def test_names_that_begin_alike_stay_apart_and_are_shown_as_text() -> None:
+    names = ("people who work at night in hospitals", "people who work at night in factories", EVIL)
+    palette, share = Palette.of(names, "light"), np.array([0.5, 0.3, 0.2])
+    effects = pd.DataFrame({"name": names, "forced_m": share, "silenced_nats": share}).assign(
+        forced_moved=0.1, forced_top=0.2, silenced_m=3.0, silenced_top=0.0
+    )
+    pictures = {
+        "load": load_bars(share, share, palette, "light"),
+        "person": mean_weights(share, share, share, palette, "light"),
+        "effects": effect_bars(effects, palette, "light"),
+        "likeness": likeness_matrix(np.eye(3), names, "light"),
+        "labels": label_matrix(np.eye(3), names, names, np.array([3, 2, 1]), "light"),
+    }
+    for title, figure in pictures.items():
+        for trace in figure.data:
+            assert list(trace.y) == [0, 1, 2], f"{title}: every expert has a row of its own"
+            assert trace.type != "heatmap" or list(trace.x) == [0, 1, 2], f"{title}: and every group a column"
+        shown = list(figure.layout.yaxis.ticktext)
+        assert shown[0].startswith("people who work") and "<script>" not in figure.to_json(), title
+
+
 def test_the_other_pictures_hold_the_numbers_they_were_given() -> None:
     palette = Palette.of(NAMES, "light")
     assert list(load_bars(np.array([0.5, 0.5, 0]), np.full(3, 1 / 3), palette, "light").data[0].x) == [50, 50, 0]
@@ -120,8 +141,8 @@ def test_the_other_pictures_hold_the_numbers_they_were_given() -> None:
     assert week_of_expert(profile[..., 2], visits, "light", 0.5).data[0].z[0][8] == 50
     first = mean_weights(np.array([1.0, 0, 0]), np.array([0, 1.0, 0]), np.full(3, 1 / 3), palette, "light").data[0]
     assert list(first.x) == [100, 0, 0]
-    matrix = label_matrix(np.eye(3), NAMES, ("a", "b", "c"), np.array([3, 2, 1]), "light").data[0]
-    assert matrix.z[1][1] == 100 and "n = 2" in matrix.x[1]
+    matrix = label_matrix(np.eye(3), NAMES, ("a", "b", "c"), np.array([3, 2, 1]), "light")
+    assert matrix.layout.xaxis.ticktext[1] == "b<br>n = 2" and matrix.data[0].z[1][1] == 100
     effects = pd.DataFrame({"name": NAMES, "forced_m": [10.0, 0, 5], "silenced_nats": [0.1, -0.2, 0.0]}).assign(
         forced_moved=0.1, forced_top=0.2, silenced_m=3.0, silenced_top=0.0
     )
