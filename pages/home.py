@@ -1,10 +1,13 @@
 """Home: three doors, what was looked at last, and what Mobiscope answers."""
 
+from itertools import chain, count
+
 import streamlit as st
 
 from dashboard import cached, navigation, panels, session, wording
 from dashboard.figures import base_map
 from dashboard.views import job_card
+from engine import store
 
 QUESTIONS = (
     (
@@ -118,9 +121,12 @@ def _doors(cities: list[cached.CityEntry]) -> None:
 
 def _generate() -> None:
     with panels.progress("Laying out the city") as report:
-        from engine.city.synthetic import synthesise  # heavy, and only needed when a city is made
+        from engine.city.synthetic import NAME, synthesise  # heavy, and only needed when a city is made
 
-        city = synthesise("demo", seed=0, report=report)
+        # A city of that name that is not the built-in one is somebody's own, and may have runs.
+        names = chain([NAME], (f"{NAME} {number}" for number in count(2)))
+        free = next(name for name in names if not (store.cities_folder() / store.slug(name)).exists())
+        city = synthesise("demo", seed=0, name=free, report=report)
         report("Saving", 0.99)
         saved = city.save()
     session.set_city(saved.folder.name)

@@ -11,7 +11,7 @@ import geopandas as gpd
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, navigation, panels, session, wording
+from dashboard import navigation, panels, session, wording
 from dashboard.figures import base_map
 from engine import store
 from engine.city.city import City
@@ -31,6 +31,7 @@ from engine.city.readers import READERS
 from engine.city.readers.base import OptionSpec
 from engine.city.schema import TABLES
 from engine.errors import IngestError, MobiscopeError, Problem
+from engine.runs import cost_of_replacing
 
 _UPLOADS, _CHOICES, _FOUND = "bring.uploads", "bring.choices", "bring.found"
 _UNUSED = "not used"
@@ -432,8 +433,8 @@ def _make_city(paths: Sequence[Path], choices: IngestChoices, found: Found) -> N
         ready = found.inspection is not None and found.inspection.is_ready
         pressed = st.button("Make the city", type="primary", key="bring.make", disabled=not ready or not name.strip())
     slug = store.slug(name) if name.strip() else ""
-    if slug in {entry.slug for entry in cached.cities()}:
-        st.warning("A city of this name is here already; it would be replaced, and runs trained on it could no longer be opened.")
+    if slug and (cost := cost_of_replacing(slug)):
+        st.warning(wording.sentence(cost))
     if not ready:
         st.caption("The problems above stand in the way.")
     with st.expander("The same from a terminal, and as a recipe"):

@@ -17,7 +17,7 @@ from engine.city.data_card import DataCard
 from engine.city.schema import TABLES
 from engine.city.writers import export_city
 from engine.errors import MobiscopeError
-from engine.runs import delete
+from engine.runs import delete, runs_on
 
 MOST_LINES = 4
 FORMATS = {
@@ -284,7 +284,7 @@ def exported(city: City, format: str) -> bytes:
 def removal(slug: str) -> None:
     """Deletes the city with everything computed from it, after a second click."""
     city = cached.city(slug)
-    runs = [run for run in cached.runs() if run.city == slug]
+    runs = runs_on(slug)
     st.markdown(
         f"Deleting **{wording.literal(city.name)}** removes its tables, images and {wording.counted(len(runs), 'run')} trained "
         "on it, with their "

@@ -7,20 +7,24 @@ import typer
 from rich.markup import escape
 
 from engine.cli.terminal import AsJson, CityName, bar, out, pairs, print_json
-from engine.errors import MobiscopeError
+from engine.errors import CityError, MobiscopeError
+
+Replace = Annotated[bool, typer.Option("--replace", help="Replace a city of that name; runs trained on it no longer open.")]
 
 
 def synth(
     size: Annotated[str, typer.Option(help="tiny, demo, or about how many visits there should be.")] = "demo",
     name: Annotated[str | None, typer.Option(help="Name of the city.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Another seed, another city.")] = 0,
+    replace: Replace = False,
     as_json: AsJson = False,
 ) -> None:
     """Generate the synthetic city and save it."""
-    from engine.city.synthetic import synthesise
+    from engine.city.synthetic import NAME, synthesise
 
-    if size not in ("tiny", "demo") and not (size.isdigit() and int(size) > 0):
+    if size not in ("tiny", "demo") and not (size.isdecimal() and int(size) > 0):
         raise typer.BadParameter(f"{size!r} is neither tiny, demo nor a number of visits.", param_hint="--size")
+    _refuse_replacing(name or NAME, replace)
     with bar("Generating the city", as_json) as report:
         chosen: Any = size if size in ("tiny", "demo") else int(size)
         city = synthesise(chosen, seed=seed, name=name, report=report).save()
@@ -38,6 +42,7 @@ def ingest(
     option: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Option of the reader. Repeatable.")] = None,
     recipe: Annotated[Path | None, typer.Option(help="A recipe file (YAML); what is given here goes on top of it.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Only say what was recognised; save nothing.")] = False,
+    replace: Replace = False,
     as_json: AsJson = False,
 ) -> None:
     """Read files into a saved city; every problem is listed at once and nothing is dropped silently."""
@@ -58,6 +63,7 @@ def ingest(
         if not found.is_ready:
             raise typer.Exit(1)
         return
+    _refuse_replacing(name, replace)
     with bar(f"Reading {len(files)} file{'s' if len(files) > 1 else ''}", as_json) as report:
         city = read_files(files, name, choices, report)
     _tell_city(city, as_json)
@@ -92,6 +98,15 @@ def export(
     else:
         for path in written:
             out.print(escape(str(path)), soft_wrap=True)
+
+
+def _refuse_replacing(name: str, replace: bool) -> None:
+    from engine import store
+    from engine.runs import cost_of_replacing
+
+    cost = "" if replace else cost_of_replacing(store.slug(name))
+    if cost:
+        raise CityError(f"{cost} Give another --name, or add --replace.")
 
 
 def _tell_city(city: Any, as_json: bool) -> None:

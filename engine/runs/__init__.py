@@ -2,7 +2,7 @@
 
 from engine.runs.jobs import cancel, delete, force_stop, reap, rename, resume, retry, slots, start_waiting, submit
 from engine.runs.request import ENDED, RunRequest, RunStatus, RunSummary, State
-from engine.runs.run import LoadedRun, Run, list_runs
+from engine.runs.run import LoadedRun, Run, cost_of_replacing, list_runs, runs_on
 
 __all__ = [
     "ENDED",
@@ -13,6 +13,7 @@ __all__ = [
     "RunSummary",
     "State",
     "cancel",
+    "cost_of_replacing",
     "delete",
     "force_stop",
     "list_runs",
@@ -20,6 +21,7 @@ __all__ = [
     "rename",
     "resume",
     "retry",
+    "runs_on",
     "slots",
     "start_waiting",
     "submit",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 STALLED_STEPS = 10
 STALLED_SECONDS = 60.0
+MOST_NAMED = 8
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -216,6 +217,26 @@ def list_runs() -> list[RunSummary]:
     with registry.reading() as connection:
         rows = connection.execute("SELECT * FROM runs ORDER BY created_at DESC, id").fetchall()
     return [_summary(row) for row in rows]
+
+
+def runs_on(slug: str) -> list[RunSummary]:
+    """The runs of a saved city, newest first; they open only while its data are those they were made on."""
+    return [run for run in list_runs() if run.city == slug]
+
+
+def cost_of_replacing(slug: str) -> str:
+    """What is lost when other data take the place of a saved city, in a sentence; empty where no city has that slug."""
+    if not (store.cities_folder() / slug / "city.json").is_file():
+        return ""
+    runs = runs_on(slug)
+    if not runs:
+        return f"A city is kept as `{slug}` already, and would be replaced; no run was trained on it."
+    named = [f"`{run.id}`" + (f" ({run.name})" if run.name != run.id else "") for run in runs]
+    more = [f"{len(runs) - MOST_NAMED} more"] if len(runs) > MOST_NAMED else []
+    return (
+        f"A city is kept as `{slug}` already. If it is replaced, what was trained on it can no longer be opened: "
+        f"{', '.join([*named[:MOST_NAMED], *more])}."
+    )
 
 
 def _look_after_workers() -> None:

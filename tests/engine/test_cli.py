@@ -130,6 +130,26 @@ class TestCities:
         assert "empty.csv" in json.loads(out)["error"]
         assert json.loads(out)["problems"][0]["code"] == "EMPTY"
 
+    def test_a_city_is_replaced_only_when_that_is_said_and_the_runs_it_costs_are_named(
+        self, mobiscope, trained: str, tmp_path: Path
+    ) -> None:
+        """The runs of `Small` open only while its data stay; neither command writes over it unasked, and `--replace` does."""
+        before = open_city("Small").fingerprint
+        mobiscope("runs", "rename", trained, "My best")
+        file = tmp_path / "walks.csv"
+        file.write_text(
+            "user_id,location_id,latitude,longitude,category,started_at\n"
+            + "".join(f"u{i % 3},p{i % 5},52.5{i % 5},13.4{i % 5},cafe,2024-05-{i + 1:02d}T10:00:00Z\n" for i in range(20))
+        )
+        for words in (["ingest", file, "--name", "Small"], ["synth", "--size", "tiny", "--name", "small"]):
+            code, _, err = mobiscope(*words)
+            assert code == 1
+            assert trained in err and "My best" in err and "--replace" in err
+            assert open_city("Small").fingerprint == before
+        code, _, err = mobiscope("ingest", file, "--name", "Small", "--replace")
+        assert code == 0, err
+        assert open_city("Small").fingerprint != before
+
 
 class TestRuns:
     def test_train_prints_the_id_and_the_run_is_what_was_asked(self, mobiscope, by_hand: Workers, city) -> None:

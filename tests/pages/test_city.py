@@ -139,6 +139,16 @@ class TestBringing:
         assert at.title[0].value == "What is in this city?"
         assert "1 of 40 rows read were dropped" in words(at)
 
+    def test_a_name_that_is_taken_says_which_runs_would_be_lost(self, open_page, own_copy, trained_home, checkins: Path) -> None:
+        own_copy(trained_home)
+        at = open_page("city")
+        button(at, "Bring your data").click().run()
+        at.multiselect(key="bring.named").select(CHECKINS).run()
+        at.text_input(key="bring.name").set_value("ALDHAVEN").run()
+        assert_healthy(at)
+        warned = " ".join(item.value for item in at.warning)
+        assert "can no longer be opened" in warned and "first" in warned and "second" in warned
+
     def test_a_column_can_be_taken_out_again(self, open_page, checkins: Path) -> None:
         at = open_page("city")
         at.multiselect(key="bring.named").select(CHECKINS).run()

@@ -18,10 +18,10 @@ def test_an_empty_machine_is_offered_three_doors(open_page) -> None:
 def test_the_built_in_city_is_generated_saved_and_opened(open_page, monkeypatch: pytest.MonkeyPatch, tiny_city: City) -> None:
     asked = []
 
-    def small(size, seed=0, report=None):
+    def small(size, seed=0, name=None, report=None):
         asked.append((size, seed))
         report("Laying out", 0.5)
-        return tiny_city
+        return tiny_city.replace(name=name)
 
     monkeypatch.setattr("engine.city.synthetic.synthesise", small)
     at = open_page("home")
@@ -30,6 +30,20 @@ def test_the_built_in_city_is_generated_saved_and_opened(open_page, monkeypatch:
     assert asked == [("demo", 0)]
     assert [info.name for info in list_cities()] == [tiny_city.name]
     assert at.title[0].value == "What is in this city?"
+
+
+def test_a_city_of_ones_own_that_bears_its_name_stays_as_it_is(
+    open_page, own_copy, city_home, monkeypatch: pytest.MonkeyPatch, tiny_city: City
+) -> None:
+    home = own_copy(city_home)
+    before = City.open(home / "cities" / "aldhaven").fingerprint
+    changed = tiny_city.replace(weather=None)
+    monkeypatch.setattr("engine.city.synthetic.synthesise", lambda size, seed, name, report: changed.replace(name=name))
+    at = open_page("home")
+    button(at, "Generate it (5 to 20 s)").click().run()
+    assert_healthy(at)
+    assert City.open(home / "cities" / "aldhaven").fingerprint == before
+    assert City.open(home / "cities" / "aldhaven-2").fingerprint == changed.fingerprint
 
 
 def test_with_a_city_home_shows_it_and_invites_to_train(open_page, city_home, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,7 @@ from engine.city.synthetic.weather import Weather, make_weather
 Report = Callable[[str, float], None]
 
 NAME = "Aldhaven"
+"""What the city is called where nobody says otherwise."""
 TIME_ZONE = "Europe/London"
 FIRST_DAY = "2025-09-01"  # a Monday; clocks go back within the record
 # In the Irish Sea, close to the central meridian of its UTM zone: nobody's city is under it.
