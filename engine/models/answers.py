@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from engine.city.samples import Histories, Places
+from engine.models.declarations import Effect
 
 if TYPE_CHECKING:
     from engine.city.cell_samples import CellSamples
@@ -78,6 +79,10 @@ class CurvePredictor(Protocol):
 
     def predict_curves(self, inputs: "CellInputs", cells: "CellSamples") -> CurvePrediction:
         """The curves of all cells, from static inputs alone. Deterministic; never reads `cells.outflow` of the cells it answers."""
+        ...
+
+    def effects(self) -> dict[str, Effect]:
+        """What each kind of edit of cells needs to matter here; see `MobilityModel.effects`."""
         ...
 
 

@@ -391,7 +391,10 @@ class LMEMR(GridModel):
             "change_buildings": self._needs("height", again),
             "change_tile": self._needs("satellite", again),
             "change_description": described.get(self.config.semantics, again),
-            "blend_cells": Effect("forward", "What the model made of one cell is moved towards another; no encoding."),
+            "blend_cells": Effect(
+                "forward",
+                "The numbers and the vectors of words of one cell are moved towards those of another; none is encoded again.",
+            ),
             "drop_modality": Effect(
                 "forward",
                 "The modality is hidden and its token left out."

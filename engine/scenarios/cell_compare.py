@@ -18,7 +18,7 @@ from engine.models.base import GridModel
 from engine.models.declarations import Effect
 from engine.scenarios.apply import mechanism_of
 from engine.scenarios.cell_apply import check_cell_scenario, edit_cells, edit_inputs, edited_cells
-from engine.scenarios.cell_edits import AddEdge, CutEdge, LeaveDistrictOut
+from engine.scenarios.cell_edits import LeaveDistrictOut
 from engine.scenarios.cell_tables import edit_city
 from engine.scenarios.edits import AnyEdit
 from engine.scenarios.scenario import Scenario
@@ -237,10 +237,6 @@ def effect_on_curves(edit: AnyEdit, predictor: CurvePredictor) -> Effect:
         if edit.refit:
             return Effect("re-fit", "Needs a training of its own, without the flows of that district.")
         return Effect("forward", "Changes which cells are judged; the curves stay.")
-    if isinstance(predictor, GridModel):
-        return predictor.effects().get(edit.kind, Effect("forward", "Answered by a forward pass."))
-    if edit.subject == "mechanism":
+    if edit.subject == "mechanism" and not isinstance(predictor, GridModel):
         return Effect("nothing", f"{predictor.title} has no mechanism to override.")
-    if isinstance(edit, CutEdge | AddEdge):
-        return Effect("nothing", f"{predictor.title} knows no graph of neighbours, unless it is a network on one.")
-    return Effect("forward", "The edited cell is encoded again and all cells are answered; positions stay as they are.")
+    return predictor.effects().get(edit.kind, Effect("forward", "Answered by a forward pass."))

@@ -6,7 +6,7 @@ z on the validation cells, and never looks at test cells. The 80 % interval span
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from engine.city.flow_scale import FlowScale
 from engine.errors import ConfigError
 from engine.models.answers import CurvePrediction
 from engine.models.baselines.curve_features import FeatureTable
+from engine.models.declarations import Effect
 
 if TYPE_CHECKING:
     from engine.encoders.cell_features import CellInputs
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 COVERAGE = 0.8
 Curves = Callable[["CellInputs", CellSamples], np.ndarray]
 """(inputs, cells) to z, (cell, 24)."""
+
+Reading = Literal["features", "positions", "edges"]
+"""What a baseline may read of cells: what is known of them, where they are, who is whose neighbour."""
 
 Setting = TypeVar("Setting")
 
@@ -39,6 +43,7 @@ class CurveBaseline:
             anybody observed becomes absurd once it is raised to trips.
         margin: What is added to z for the lower and the upper bound of the 80 % interval; None without validation cells.
         chosen: Settings found on the validation cells, for the screen.
+        reads: What it reads of the cells it answers; what it does not read cannot matter to it.
     """
 
     name: str
@@ -48,6 +53,7 @@ class CurveBaseline:
     bounds: tuple[float, float]
     margin: tuple[float, float] | None = None
     chosen: dict[str, Any] = field(default_factory=dict)
+    reads: tuple[Reading, ...] = ("features",)
 
     def predict_curves(self, inputs: "CellInputs", cells: CellSamples) -> CurvePrediction:
         """Curves of all cells; `cells.outflow` is not looked at."""
@@ -56,6 +62,18 @@ class CurveBaseline:
             (None, None) if self.margin is None else (self.scale.from_z(z + side).astype(np.float32) for side in self.margin)
         )
         return CurvePrediction(self.scale.from_z(z).astype(np.float32), low, high)
+
+    def effects(self) -> dict[str, Effect]:
+        """What edits of cells need here, by their `kind`; those left out need a forward pass."""
+        again = Effect("re-encode", "The edited cell is encoded again and all cells are answered.")
+        found = dict.fromkeys(("change_pois", "change_buildings", "change_tile", "change_description"), again)
+        if "features" not in self.reads:
+            blind = Effect("nothing", "This baseline does not look at what is known of a cell.")
+            found = dict.fromkeys((*found, "blend_cells", "drop_modality"), blind)
+        if "edges" not in self.reads:
+            alone = Effect("nothing", "This baseline does not look at the graph of neighbouring cells.")
+            found |= dict.fromkeys(("cut_edge", "add_edge"), alone)
+        return found
 
 
 @dataclass(frozen=True, eq=False)

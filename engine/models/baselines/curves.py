@@ -4,51 +4,56 @@ All are fitted on training cells, tuned on validation cells, and fulfil the `Cur
 (`spatial_neighbours`, `inverse_distance`) look at nothing but positions: where they are strong, a split leaks through space.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from engine.city.cell_samples import CellSamples
 from engine.errors import ConfigError
 from engine.models.base import Report
-from engine.models.baselines.curve_base import CurveBaseline, Fit
+from engine.models.baselines.curve_base import CurveBaseline, Fit, Reading
 
 if TYPE_CHECKING:
     from engine.encoders.cell_features import CellInputs
 
-CurveFactory = Callable[[Fit], CurveBaseline]
 
+@dataclass(frozen=True)
+class CurveFactory:
+    """How a baseline is made, and what it may read: loaded only when it is fitted.
 
-def _factory(module: str, maker: str) -> CurveFactory:
-    def make(fit: Fit) -> CurveBaseline:
-        baseline: CurveBaseline = getattr(import_module(f"engine.models.baselines.{module}"), maker)(fit)
-        return baseline
+    Attributes:
+        module: Where it stands, under `engine.models.baselines`.
+        maker: Its function there, `Fit` to `CurveBaseline`.
+        reads: What it reads of the cells it answers.
+    """
 
-    make.__name__ = maker
-    return make
+    module: str
+    maker: str
+    reads: tuple[Reading, ...] = ("features",)
+
+    def __call__(self, fit: Fit) -> CurveBaseline:
+        """The baseline, fitted."""
+        fitted: CurveBaseline = getattr(import_module(f"engine.models.baselines.{self.module}"), self.maker)(fit)
+        return replace(fitted, reads=self.reads)
 
 
 CURVE_BASELINES: dict[str, CurveFactory] = {
-    "hourly_mean": _factory("curves_near", "hourly_mean"),
-    "spatial_neighbours": _factory("curves_near", "spatial_neighbours"),
-    "inverse_distance": _factory("curves_near", "inverse_distance"),
-    "alike_neighbours": _factory("curves_near", "alike_neighbours"),
-    "ridge": _factory("curves_learnt", "ridge"),
-    "ridge_around": _factory("curves_learnt", "ridge_around"),
-    "level_and_shape": _factory("curves_learnt", "level_and_shape"),
-    "random_forest": _factory("curves_learnt", "random_forest"),
-    "extra_trees": _factory("curves_learnt", "extra_trees"),
-    "boosting": _factory("curves_learnt", "boosting"),
-    "convolution": _factory("curves_networks", "convolution"),
-    "lstm": _factory("curves_networks", "lstm"),
-    "transformer": _factory("curves_networks", "transformer"),
-    "graph_convolution": _factory("curves_networks", "graph_convolution"),
+    "hourly_mean": CurveFactory("curves_near", "hourly_mean", ()),
+    "spatial_neighbours": CurveFactory("curves_near", "spatial_neighbours", ("positions",)),
+    "inverse_distance": CurveFactory("curves_near", "inverse_distance", ("positions",)),
+    "alike_neighbours": CurveFactory("curves_near", "alike_neighbours"),
+    "ridge": CurveFactory("curves_learnt", "ridge"),
+    "ridge_around": CurveFactory("curves_learnt", "ridge_around", ("features", "edges")),
+    "level_and_shape": CurveFactory("curves_learnt", "level_and_shape"),
+    "random_forest": CurveFactory("curves_learnt", "random_forest"),
+    "extra_trees": CurveFactory("curves_learnt", "extra_trees"),
+    "boosting": CurveFactory("curves_learnt", "boosting"),
+    "convolution": CurveFactory("curves_networks", "convolution"),
+    "lstm": CurveFactory("curves_networks", "lstm"),
+    "transformer": CurveFactory("curves_networks", "transformer"),
+    "graph_convolution": CurveFactory("curves_networks", "graph_convolution", ("features", "edges")),
 }
-FROM_POSITIONS = ("spatial_neighbours", "inverse_distance")
-"""Baselines that know where a cell is and nothing else; the others know what is there and not where."""
-
-FROM_NEIGHBOURS = ("ridge_around", "graph_convolution")
-"""Baselines that also read what the graph of neighbours puts beside a cell."""
 
 
 def fit_curve_baselines(

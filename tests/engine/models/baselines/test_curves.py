@@ -12,7 +12,7 @@ from engine.errors import ConfigError
 from engine.models.baselines import curves_learnt, curves_networks
 from engine.models.baselines.curve_base import Fit
 from engine.models.baselines.curve_features import COMPRESSED, FeatureTable
-from engine.models.baselines.curves import CURVE_BASELINES, FROM_NEIGHBOURS, FROM_POSITIONS, fit_curve_baselines
+from engine.models.baselines.curves import CURVE_BASELINES, fit_curve_baselines
 from engine.models.baselines.curves_near import _by_distance, _equal, _nearest, _Positions
 from tests.engine.small_grids import grid_city, inputs_of, modality_of, telling_inputs
 
@@ -130,7 +130,7 @@ def test_one_nearest_cell_is_copied_and_never_itself():
         assert answer[cell] == pytest.approx(fit.z[nearest])
 
 
-@pytest.mark.parametrize("name", FROM_NEIGHBOURS)
+@pytest.mark.parametrize("name", [name for name, one in CURVE_BASELINES.items() if "edges" in one.reads])
 def test_neighbours_are_read_as_far_as_promised_and_no_further(name, fitted, inputs, cells):
     """Another picture of one cell changes the curves of cells two rook steps away (or as many as were chosen) and not one bit beyond."""
     reach = fitted[name].chosen.get("steps", 2)
@@ -155,9 +155,35 @@ def test_surroundings_are_repeated_means_of_the_neighbours():
     assert two[:, 0].tolist() == [3.5, 2, 3.5, 0]
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in CURVE_BASELINES if name not in (*FROM_POSITIONS, *FROM_NEIGHBOURS, "hourly_mean")]
-)
+@pytest.mark.parametrize("name", CURVE_BASELINES)
+def test_a_baseline_reads_what_it_declares_and_nothing_else(name, fitted, inputs, cells):
+    """Other pictures, other positions, no edges: each changes answers where it is declared to be read, and no bit where not."""
+    satellite = inputs.modalities["satellite"]
+    other = {
+        "features": (replace(inputs, modalities=inputs.modalities | {"satellite": replace(satellite, features=satellite.features[::-1])}), cells),
+        "positions": (inputs, replace(cells, x=cells.x[::-1], y=cells.y[::-1] * 2)),
+        "edges": (inputs, replace(cells, edges=cells.edges[:0])),
+    }  # fmt: skip
+    before = fitted[name].predict_curves(inputs, cells).flow
+    moved = {what for what, given in other.items() if not np.array_equal(fitted[name].predict_curves(*given).flow, before)}
+    assert moved == set(fitted[name].reads) == set(CURVE_BASELINES[name].reads)
+
+
+def test_edits_of_what_a_baseline_does_not_read_cannot_matter_to_it(fitted):
+    """The effect of an edit follows from what is read: places for the ridge, edges for the graph convolution, neither on the map."""
+    needs = {
+        name: [fitted[name].effects()[kind].needs for kind in ("change_pois", "cut_edge") if kind in fitted[name].effects()]
+        for name in ("ridge", "graph_convolution", "spatial_neighbours", "hourly_mean")
+    }
+    assert needs == {
+        "ridge": ["re-encode", "nothing"],
+        "graph_convolution": ["re-encode"],  # cutting an edge needs a forward pass, as everything not named
+        "spatial_neighbours": ["nothing", "nothing"],
+        "hourly_mean": ["nothing", "nothing"],
+    }
+
+
+@pytest.mark.parametrize("name", [name for name, one in CURVE_BASELINES.items() if one.reads == ("features",)])
 def test_others_know_a_cell_by_what_is_in_it(name, fitted, inputs, cells):
     """Another picture of one cell changes no other cell, and moving the cells on the map changes nothing."""
     changed = inputs.modalities["satellite"].features.copy()
