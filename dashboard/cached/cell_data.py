@@ -282,10 +282,11 @@ def stretched(picture: bytes) -> bytes:
 
     from PIL import Image
 
-    with Image.open(io.BytesIO(picture)) as opened:
-        grey = np.asarray(opened.convert("LA"), float)
-    top = max(float(grey[..., 0].max()), 1.0)
-    shown = np.stack([grey[..., 0] * 255 / top, grey[..., 1]], axis=2).astype(np.uint8)
+    from engine.city.images import read_heights
+
+    metres, inside = read_heights(picture)
+    top = max(float(metres.max()), 1.0)
+    shown = np.stack([metres * 255 / top, inside * 255], axis=2).astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(shown).resize((340, 340), Image.Resampling.NEAREST).save(buffer, "PNG")
     return buffer.getvalue()

@@ -1,7 +1,6 @@
 """The forms that make an edit of a cell: its places, buildings, pictures, words, likeness, modalities, neighbours and district."""
 
 import base64
-import io
 
 import numpy as np
 import streamlit as st
@@ -9,7 +8,7 @@ import streamlit as st
 from dashboard import panels, wording
 from dashboard.cached.cell_data import CellOutlines
 from dashboard.views import cell_choice, cell_stack
-from engine.city.images import read_image
+from engine.city.images import encode_heights, encode_png, read_heights, read_image
 from engine.errors import MobiscopeError
 from engine.scenarios.cell_compare import Grounds
 from engine.scenarios.cell_edits import (
@@ -111,13 +110,18 @@ def _picture(base: Grounds, outlines: CellOutlines, cell: str) -> None:
     )
     if loaded is not None and st.button("Give it this picture", key="what_if.cells.own_tile"):
         try:
-            picture = read_image(loaded.getvalue(), loaded.name, TILE_PIXELS)
+            picture = _tile(loaded.getvalue(), loaded.name, modality)
         except MobiscopeError as error:
             panels.refusal(error)
             return
-        buffer = io.BytesIO()
-        picture.save(buffer, "PNG", optimize=True)
-        _add(ChangeTile(cell_id=cell, modality=modality, image=base64.b64encode(buffer.getvalue()).decode("ascii")))
+        _add(ChangeTile(cell_id=cell, modality=modality, image=base64.b64encode(picture).decode("ascii")))
+
+
+def _tile(content: bytes, name: str, modality: str) -> bytes:
+    """An uploaded picture at the size of a tile; of heights the metres and what lies outside of the cell are kept."""
+    if modality == "height":
+        return encode_heights(*read_heights(content, name), TILE_PIXELS)
+    return encode_png(read_image(content, name, TILE_PIXELS))
 
 
 def _words(base: Grounds, outlines: CellOutlines, cell: str) -> None:

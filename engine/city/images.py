@@ -1,7 +1,9 @@
 """Images from outside, read safely and made alike: RGB, 8 bits, upright, of bounded size, without metadata."""
 
+import contextlib
 import io
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,9 @@ MOST_PIXELS = 89_478_485
 """Pillow's own limit, above which it warns; here it refuses."""
 
 LONGEST_SIDE = 640
+HIGHEST_M = 255
+"""Metres at which height maps are cut: a grey level each."""
+
 _QUALITY = 88
 _WIDE_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
@@ -35,6 +40,69 @@ def read_image(data: bytes, name: str, longest_side: int | None = None) -> Image
     Raises:
         IngestError: `IMAGE_SVG`, `IMAGE_TOO_LARGE`, `IMAGE_FORMAT` or `IMAGE_DAMAGED`.
     """
+    with _upright(data, name, longest_side) as opened:
+        picture = to_rgb(opened)
+        if longest_side is not None:
+            picture.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
+        # A fresh image: position and camera in the metadata are nobody's business.
+        return Image.fromarray(np.asarray(picture))
+
+
+def read_heights(data: bytes, name: str = "height map") -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Decodes a height map: its values are metres and never rescaled, whatever their width.
+
+    Args:
+        data: The file's bytes; grey of 8, 16 or 32 bits or floats. Of colours the luminance counts.
+        name: What the analyst calls it, for the refusal.
+
+    Returns:
+        (row, column) float32 metres, 0 to `HIGHEST_M`, 0 outside; and (row, column) bool, which pixels belong to the cell: those
+        that are neither transparent nor without a value.
+
+    Raises:
+        IngestError: As `read_image`.
+    """
+    with _upright(data, name) as opened:
+        if opened.mode in _WIDE_MODES:
+            metres = np.asarray(opened).astype(np.float64)
+            inside = np.isfinite(metres) & (metres != opened.info.get("transparency"))
+        else:
+            layered = opened.convert("RGBA")
+            metres = np.asarray(layered.convert("L"), np.float64)
+            inside = np.asarray(layered.getchannel("A")) > 127
+    return np.clip(np.where(inside, metres, 0), 0, HIGHEST_M).astype(np.float32), inside
+
+
+def encode_heights(metres: npt.NDArray[np.floating], inside: npt.NDArray[np.bool_], longest_side: int | None = None) -> bytes:
+    """The bytes of a PNG with one grey level per metre, transparent where it is not `inside`; what `read_heights` reads back.
+
+    Args:
+        metres: (row, column) metres above ground, cut at 0 and `HIGHEST_M`.
+        inside: (row, column) bool, which pixels belong to the cell.
+        longest_side: Shrink to at most this many pixels on the longer side, each the mean of those inside that it covers.
+    """
+    if longest_side is not None:
+        share = _shrunk(inside, longest_side)
+        metres = _shrunk(np.where(inside, metres, 0), longest_side) / np.maximum(share, 1e-6)
+        inside = share >= 0.5
+    picture = Image.fromarray(np.clip(np.round(metres), 0, HIGHEST_M).astype(np.uint8))
+    if not inside.all():
+        picture = Image.merge("LA", (picture, Image.fromarray(inside.astype(np.uint8) * 255)))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _shrunk(values: npt.NDArray[np.generic], longest_side: int) -> npt.NDArray[np.float32]:
+    # In floats: with an alpha channel of eight bits Pillow's means of metres are a metre off.
+    picture = Image.fromarray(values.astype(np.float32))
+    picture.thumbnail((longest_side, longest_side), Image.Resampling.BOX)
+    return np.asarray(picture)
+
+
+@contextlib.contextmanager
+def _upright(data: bytes, name: str, longest_side: int | None = None) -> Iterator[Image.Image]:
+    """The first frame of an image, decoded in its own mode; what fails while it is worked on is worded as the image's fault."""
     if _looks_like_svg(data):
         raise _refuse("IMAGE_SVG", "It is an SVG drawing, which is a program rather than a photograph.", "Bring JPEG or PNG.", name)
     try:
@@ -48,12 +116,7 @@ def read_image(data: bytes, name: str, longest_side: int | None = None) -> Image
                 if longest_side is not None:
                     opened.draft("RGB", (longest_side, longest_side))
                 opened.load()
-                upright = ImageOps.exif_transpose(opened)
-                picture = to_rgb(upright)
-                if longest_side is not None:
-                    picture.thumbnail((longest_side, longest_side), Image.Resampling.LANCZOS)
-                # A fresh image: position and camera in the metadata are nobody's business.
-                return Image.fromarray(np.asarray(picture))
+                yield ImageOps.exif_transpose(opened)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _refuse(
             "IMAGE_TOO_LARGE", f"It has more than {MOST_PIXELS:,} pixels ({error}).", "Bring a smaller version.", name

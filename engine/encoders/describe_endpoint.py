@@ -26,10 +26,9 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from engine import store
-from engine.city.images import encode_jpeg, read_image
+from engine.city.images import encode_jpeg, read_heights, read_image
 from engine.encoders.describe import Describer, Description, Evidence, PromptName, Report, Told, load_prompt
 from engine.encoders.describe_answer import read_answer
-from engine.encoders.image_descriptors import height_pixels
 from engine.errors import EncoderError, IngestError
 
 KEY_VARIABLE = "MOBISCOPE_ENDPOINT_KEY"
@@ -364,7 +363,7 @@ class EndpointDescriber(Describer):
     def _shown(self, data: bytes, modality: str) -> bytes:
         try:
             if modality == "height":
-                grey, _ = height_pixels(data)
+                grey, _ = read_heights(data)
                 return encode_jpeg(Image.fromarray(grey.astype("uint8")))
             return encode_jpeg(read_image(data, modality, self.settings.longest_side))
         except IngestError:

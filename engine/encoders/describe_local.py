@@ -12,11 +12,10 @@ import torch
 from PIL import Image
 
 from engine import device, store
-from engine.city.images import read_image
+from engine.city.images import read_heights, read_image
 from engine.encoders.describe import Describer, Description, Evidence, PromptName, Report, Told, load_prompt
 from engine.encoders.describe_answer import read_answer
 from engine.encoders.image import check_model_folder, load_local_model
-from engine.encoders.image_descriptors import height_pixels
 from engine.errors import EncoderError, IngestError
 
 _LONGEST_SIDE = 512
@@ -120,7 +119,7 @@ class LocalDescriber(Describer):
 
     def _shown(self, data: bytes, modality: str) -> Image.Image:
         if modality == "height":
-            grey, _ = height_pixels(data)
+            grey, _ = read_heights(data)
             return Image.fromarray(grey.astype("uint8")).convert("RGB")
         return read_image(data, modality, _LONGEST_SIDE)
 

@@ -8,8 +8,9 @@ import numpy.typing as npt
 import shapely
 from PIL import Image, ImageDraw
 
+from engine.city.images import HIGHEST_M
+
 METRES_PER_PIXEL = 8.0
-HIGHEST_M = 255
 MOST_PIXELS = 512
 """Longest side of a map; larger zones get coarser pixels."""
 

@@ -18,9 +18,9 @@ import torch
 from PIL import Image
 
 from engine import device
-from engine.city.images import read_image
+from engine.city.images import read_heights, read_image
 from engine.encoders.cache import cached_rows
-from engine.encoders.image_descriptors import MEASURES, height_pixels
+from engine.encoders.image_descriptors import MEASURES
 from engine.errors import EncoderError, IngestError
 
 IMAGE_SOURCES = ("descriptors", "transformers:<folder>", "precomputed:<folder>")
@@ -106,7 +106,7 @@ class DescriptorImages(ImageEncoder):
     """Measurements an analyst can read; the list depends on the modality."""
 
     name = "descriptors"
-    _VERSION = 2
+    _VERSION = 3
 
     def __init__(self, modality: str) -> None:
         self.modality = modality
@@ -157,7 +157,7 @@ class TransformerImages(ImageEncoder):
 
     @property
     def fingerprint(self) -> str:  # noqa: D102
-        settings = f"{self._side}/{self._mean}/{self._std}/{'grey' if self.modality == 'height' else 'rgb'}"
+        settings = f"{self._side}/{self._mean}/{self._std}/{'metres' if self.modality == 'height' else 'rgb'}"
         return f"image/{self._config['model_type']}/sha256:{self._hash}/{settings}"
 
     @property
@@ -211,7 +211,7 @@ class TransformerImages(ImageEncoder):
 
     def _pixels(self, data: bytes) -> torch.Tensor:
         if self.modality == "height":
-            grey, _ = height_pixels(data, self.modality)
+            grey, _ = read_heights(data, self.modality)
             image = Image.fromarray(grey.astype(np.uint8)).convert("RGB")
         else:
             image = read_image(data, self.modality)

@@ -4,7 +4,6 @@ Each modality has its own list. Shares are of the picture's pixels (0 to 1); col
 The thresholds are ours, chosen for daylight pictures in natural colours; they are documented in docs/encoders.md.
 """
 
-import io
 from collections.abc import Callable
 
 import numpy as np
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
-from engine.city.images import read_image
+from engine.city.images import read_heights, read_image
 
 _LONGEST_SIDE = 128
 _HUES = ("red", "yellow", "green", "cyan", "blue", "magenta")
@@ -130,7 +129,7 @@ def measure_height(data: bytes, name: str = "height map") -> Floats:
     Raises:
         IngestError: If the picture cannot be read.
     """
-    metres, inside = height_pixels(data, name)
+    metres, inside = read_heights(data, name)
     known = metres[inside]
     if not known.size:
         return np.zeros(len(HEIGHT), np.float32)
@@ -201,27 +200,6 @@ MEASURES: dict[str, tuple[tuple[str, ...], Callable[[bytes, str], Floats]]] = {
     "street_view": (STREET_VIEW, measure_street_view),
 }
 """Components and measuring function by modality."""
-
-
-def height_pixels(data: bytes, name: str = "height map") -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Metres per pixel of a height map, and which pixels belong to the cell.
-
-    Args:
-        data: An image; one grey level is one metre, transparent pixels are outside of the cell.
-        name: What the analyst calls it, for the refusal.
-
-    Returns:
-        (row, column) float32 metres, 0 outside, and (row, column) bool.
-
-    Raises:
-        IngestError: If the picture cannot be read.
-    """
-    grey = np.asarray(read_image(data, name).convert("L"), np.float32)
-    with Image.open(io.BytesIO(data)) as opened:
-        alpha = np.asarray(opened.convert("LA"))[..., 1] > 127 if opened.mode in ("LA", "RGBA", "PA") else None
-    # A camera's rotation tag may have turned the picture but not the mask; maps have none.
-    inside = alpha if alpha is not None and alpha.shape == grey.shape else np.ones(grey.shape, bool)
-    return np.where(inside, grey, 0).astype(np.float32), inside
 
 
 def _settled(values: list[float]) -> Floats:

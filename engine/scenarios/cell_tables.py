@@ -1,17 +1,15 @@
 """Edits of cells that change a city's tables: places, buildings, tiles, descriptions. The original city never changes."""
 
 import hashlib
-import io
 from collections.abc import Iterable
 
 import geopandas as gpd
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from engine.city.city import City
 from engine.city.grid import cell_of
-from engine.city.images import read_image
+from engine.city.images import encode_heights, read_heights, read_image
 from engine.city.schema import WGS84
 from engine.encoders.cell_pictures import pictures_of_cell
 from engine.errors import MobiscopeError, ScenarioError
@@ -171,16 +169,8 @@ def _height(metres: np.ndarray, edit: ChangeBuildings) -> np.ndarray:
 
 def _scaled_heights(content: bytes, edit: ChangeBuildings) -> bytes:
     """A height tile (one grey level per metre) with other heights; ground stays ground, transparency stays."""
-    with Image.open(io.BytesIO(content)) as opened:
-        opened.load()
-        alpha = opened.getchannel("A") if "A" in opened.getbands() else None
-        grey = np.asarray(opened.convert("L"), np.float64)
-    picture = Image.fromarray(np.clip(np.round(_height(grey, edit)), 0, 255).astype(np.uint8))
-    if alpha is not None:
-        picture = Image.merge("LA", (picture, alpha))
-    buffer = io.BytesIO()
-    picture.save(buffer, "PNG")
-    return buffer.getvalue()
+    metres, inside = read_heights(content)
+    return encode_heights(_height(metres, edit), inside)
 
 
 def _tile_row(city: City, cell: str, modality: str) -> int | None:

@@ -17,6 +17,8 @@ from dashboard import wording
 from dashboard.session import Selection
 from dashboard.views.cell_edit_forms import KINDS
 from engine.city.city import City, open_city
+from engine.city.images import encode_heights
+from engine.encoders.image_descriptors import HEIGHT, measure_height
 from engine.runs import Run, RunRequest, list_runs, submit
 from engine.scenarios.cell_edits import ChangePois, CutEdge, DropModality, LeaveDistrictOut
 from engine.scenarios.scenario import EditStack
@@ -267,6 +269,22 @@ def test_the_form_makes_the_edit(page) -> None:
     assert_healthy(at)
     (edit,) = at.session_state["mobiscope.what_if.cells.stack"][1].done
     assert isinstance(edit, DropModality) and edit.modality == "satellite"
+
+
+def test_an_uploaded_height_tile_keeps_its_metres_and_what_lies_outside(page) -> None:
+    """Half of the tile is clear; of the rest half has 20 m."""
+    metres, inside = np.zeros((8, 8)), np.ones((8, 8), bool)
+    metres[:, :2], inside[:, 4:] = 20, False
+    at = page("what_if")
+    by_key(at, "what_if.cells.kind").set_value("Picture").run()
+    choose(at, "what_if.cells.tile", "height")
+    (uploader,) = (item for item in at.get("file_uploader") if item.proto.label == "Or a picture of yours")
+    uploader.upload("tile.png", encode_heights(metres, inside), "image/png").run()
+    button(at, "Give it this picture").click().run()
+    assert_healthy(at)
+    (edit,) = at.session_state["mobiscope.what_if.cells.stack"][1].done
+    found = dict(zip(HEIGHT, measure_height(edit.picture), strict=True))
+    assert (found["built share"], found["highest, m"]) == (0.5, 20)
 
 
 def test_every_form_is_drawn(page) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from engine.city.images import encode_jpeg, encode_png, read_image
+from engine.city.images import encode_heights, encode_jpeg, encode_png, read_heights, read_image
 from engine.errors import IngestError
 
 
@@ -61,6 +61,65 @@ def test_sixteen_bit_grey_is_scaled_not_cut():
 def test_floating_point_images_are_stretched_over_their_own_range():
     values = np.array([[-1.0, 0.0, np.nan, 1.0]], dtype=np.float32)
     assert np.array(read_image(encoded(Image.fromarray(values), "TIFF"), "photo"))[0, :, 0].tolist() == [0, 128, 0, 255]
+
+
+# ---- heights --------------------------------------------------------------------------------------------------------------------
+
+METRES = np.array([[0, 20, 255, 255], [0, 5, 20, 255]], dtype=np.uint8)
+IS_INSIDE = METRES < 255
+"""A map whose highest building has 20 m; 255 marks what lies outside of the cell."""
+LEVELS, MASK = Image.fromarray(METRES), Image.fromarray(IS_INSIDE.astype(np.uint8) * 255)
+
+
+def palette(image):
+    """The grey levels as colours of a palette."""
+    image = image.copy()
+    image.putpalette([level for level in range(256) for _ in range(3)])
+    return image
+
+
+@pytest.mark.parametrize(
+    ("image", "kind", "options"),
+    [
+        (Image.merge("LA", (LEVELS, MASK)), "PNG", {}),
+        (Image.merge("RGBA", (LEVELS, LEVELS, LEVELS, MASK)), "PNG", {}),
+        (palette(LEVELS), "PNG", {"transparency": 255}),
+        (LEVELS, "PNG", {"transparency": 255}),
+        (LEVELS.convert("RGB"), "PNG", {"transparency": (255, 255, 255)}),
+        (Image.fromarray(METRES.astype(np.uint16)), "PNG", {"transparency": 255}),
+        (Image.fromarray(np.where(IS_INSIDE, METRES, np.nan).astype(np.float32)), "TIFF", {}),
+    ],
+    ids=["LA", "RGBA", "P with a clear colour", "L with a clear level", "RGB with a clear colour", "16 bit", "float"],
+)
+def test_heights_are_metres_in_every_mode_and_what_is_clear_lies_outside(image, kind, options):
+    metres, inside = read_heights(encoded(image, kind, **options))
+    assert inside.tolist() == IS_INSIDE.tolist()
+    assert metres.tolist() == np.where(IS_INSIDE, METRES, 0).tolist() and metres.dtype == np.float32
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32, np.uint16])
+def test_heights_wider_than_eight_bits_are_cut_and_never_scaled(kind):
+    values = np.array([[3, 20, 700, 0]]).astype(kind)
+    metres, inside = read_heights(encoded(Image.fromarray(values), "TIFF"))
+    assert metres.tolist() == [[3, 20, 255, 0]] and inside.all()
+
+
+def test_heights_come_back_as_they_were_written_and_shrink_by_means_of_what_is_inside():
+    """Of four pixels to one, 40 m beside what is outside stay 40 m, and 10 m beside the ground become 5 m."""
+    metres = np.array([[40, 0, 10, 10], [40, 40, 0, 0]], dtype=np.float32)
+    inside = np.array([[True, False, True, True], [True, True, True, True]])
+    again, clear = read_heights(encode_heights(metres, inside))
+    assert again.tolist() == metres.tolist() and clear.tolist() == inside.tolist()
+    small, clear = read_heights(encode_heights(metres, inside, longest_side=2))
+    assert small.tolist() == [[40, 5]] and clear.all()
+
+
+def test_a_height_map_that_cannot_be_read_is_refused_in_words():
+    with pytest.raises(IngestError, match="none of the formats"):
+        read_heights(b"no picture", "tile.tif")
+
+
+# ---- photographs ----------------------------------------------------------------------------------------------------------------
 
 
 def test_a_photo_taken_sideways_is_turned_upright_and_forgets_where_it_was_taken():

@@ -4,8 +4,9 @@ import geopandas as gpd
 import numpy as np
 import shapely
 
+from engine.city.images import read_heights
 from engine.encoders.height_map import render_height_maps
-from engine.encoders.image_descriptors import HEIGHT, height_pixels, measure_height
+from engine.encoders.image_descriptors import HEIGHT, measure_height
 
 CRS = "EPSG:32630"
 CELLS = gpd.GeoDataFrame(geometry=[shapely.box(x, 0, x + 400, 400) for x in (0, 400)], crs=CRS)
@@ -22,7 +23,7 @@ def named(data: bytes) -> dict[str, float]:
 def test_a_block_has_its_height_its_area_and_its_place():
     """100 m x 200 m of 400 m x 400 m is an eighth of the ground; north is up."""
     west, east = render_height_maps(CELLS, buildings((shapely.box(0, 200, 100, 400), 30.0)))
-    metres, inside = height_pixels(west)
+    metres, inside = read_heights(west)
     assert metres.shape == (50, 50) and inside.all(), "8 m a pixel"
     assert metres[:24, :12].min() == 30 and metres[26:].max() == 0 and metres[:, 14:].max() == 0
     found = named(west)
@@ -35,7 +36,7 @@ def test_a_building_on_the_border_shows_on_both_sides_and_the_higher_one_on_top(
     maps = render_height_maps(
         CELLS, buildings((shapely.box(360, 100, 440, 300), 50.0), (shapely.box(380, 150, 420, 250), 20.0), (shapely.box(0, 0, 40, 40), 300.0))
     )  # fmt: skip
-    west, east = (height_pixels(data)[0] for data in maps)
+    west, east = (read_heights(data)[0] for data in maps)
     assert west[25, 49] == 50 == east[25, 0], "20 m stand inside 50 m"
     assert west.max() == 255, "a grey level ends at 255 m"
     assert west[25, 40] == 0 == east[25, 9]
@@ -44,7 +45,7 @@ def test_a_building_on_the_border_shows_on_both_sides_and_the_higher_one_on_top(
 def test_courtyards_stay_open():
     ring = shapely.difference(shapely.box(0, 0, 400, 400), shapely.box(100, 100, 300, 300))
     (data, _) = render_height_maps(CELLS, buildings((ring, 12.0), (shapely.box(180, 180, 220, 220), 6.0)))
-    metres, _ = height_pixels(data)
+    metres, _ = read_heights(data)
     assert metres[15, 15] == 0 and metres[25, 25] == 6 and metres[5, 5] == 12
 
 
@@ -52,7 +53,7 @@ def test_what_lies_outside_of_a_zone_counts_nowhere():
     """A triangle is half of its square; built over completely it is built over to 100 %."""
     zone = gpd.GeoDataFrame(geometry=[shapely.Polygon([(0, 0), (400, 0), (0, 400)])], crs=CRS)
     (data,) = render_height_maps(zone, buildings((shapely.box(0, 0, 400, 400), 10.0)))
-    _, inside = height_pixels(data)
+    _, inside = read_heights(data)
     assert abs(inside.mean() - 0.5) < 0.02
     assert named(data)["built share"] == 1.0 and named(data)["mean height over ground, m"] == 10.0
 
@@ -67,4 +68,4 @@ def test_a_map_depends_on_its_own_cell_only():
 def test_a_huge_zone_gets_coarser_pixels_not_a_huge_picture():
     zone = gpd.GeoDataFrame(geometry=[shapely.box(0, 0, 50_000, 50_000)], crs=CRS)
     (data,) = render_height_maps(zone, buildings((shapely.box(0, 0, 25_000, 50_000), 10.0)))
-    assert height_pixels(data)[0].shape == (512, 512) and abs(named(data)["built share"] - 0.5) < 0.01
+    assert read_heights(data)[0].shape == (512, 512) and abs(named(data)["built share"] - 0.5) < 0.01

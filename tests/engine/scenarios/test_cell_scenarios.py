@@ -12,8 +12,9 @@ from PIL import Image
 from engine.city.cell_samples import build_cell_samples
 from engine.city.cell_splits import CellSplit
 from engine.city.flow_scale import FlowScale
+from engine.city.images import read_heights
 from engine.encoders.cell_features import MODALITIES
-from engine.encoders.cell_pictures import cell_pictures
+from engine.encoders.cell_pictures import cell_pictures, pictures_of_cell
 from engine.errors import ScenarioError
 from engine.evaluation.flow_report import evaluate_curves
 from engine.models.base import Data
@@ -131,6 +132,17 @@ def test_buildings_grow_in_the_footprints_and_on_the_height_tile(grounds):
 
     np.testing.assert_array_equal(tile(city, here), np.minimum(2 * tile(grounds.city, here), 255))
     np.testing.assert_array_equal(tile(city, "r000c000"), tile(grounds.city, "r000c000"))
+
+
+def test_heights_of_an_uploaded_tile_in_metres_of_any_width_are_changed_in_metres(grounds):
+    """A 16-bit tile of 20 m, doubled, has 40 m; what it marks as outside of the cell stays outside."""
+    here, _ = ids(grounds)
+    buffer = io.BytesIO()
+    Image.fromarray(np.array([[20, 0, 9999]], np.uint16)).save(buffer, "PNG", transparency=9999)
+    tile = ChangeTile(cell_id=here, modality="height", image=base64.b64encode(buffer.getvalue()).decode())
+    city = edit_city([tile, ChangeBuildings(cell_id=here, factor=2)], grounds.city)
+    metres, inside = read_heights(pictures_of_cell(city, here, "height").images[0])
+    assert metres.tolist() == [[40, 0, 0]] and inside.tolist() == [[True, True, False]]
 
 
 def test_a_tile_from_another_cell_makes_the_features_of_that_cell(grounds):
