@@ -62,15 +62,14 @@ class Candidates:
 
     @classmethod
     def draw(cls, view: PlaceView, target: np.ndarray, most: int, generator: np.random.Generator) -> "Candidates":
-        """All places visited in training and the targets; of a larger city the targets and a random part of the rest."""
-        pool = np.union1d(np.flatnonzero(view.is_seen), target)
-        correction = np.zeros(len(pool), np.float32)
-        if len(pool) > most:
-            sure = np.unique(target)
-            rest = np.setdiff1d(pool, sure)
-            drawn = np.sort(generator.choice(rest, min(most, len(rest)), replace=False))
-            pool = np.concatenate([sure, drawn])
-            correction = np.repeat([0.0, np.log(len(rest) / len(drawn))], [len(sure), len(drawn)]).astype(np.float32)
+        """The targets and the other places visited in training; of more than `most` others, so many at random."""
+        sure = np.unique(target)
+        rest = np.setdiff1d(np.flatnonzero(view.is_seen), sure)
+        stands_for = max(len(rest) / most, 1.0)
+        if stands_for > 1:
+            rest = np.sort(generator.choice(rest, most, replace=False))
+        pool = np.concatenate([sure, rest])
+        correction = np.repeat([0.0, np.log(stands_for)], [len(sure), len(rest)]).astype(np.float32)
         column = np.full(len(view.places), -1, np.int64)
         column[pool] = np.arange(len(pool))
         device = view.xy.device
@@ -81,8 +80,8 @@ class Head(nn.Module):
     """From states to places."""
 
     @abstractmethod
-    def losses(self, question: Question, target: np.ndarray, candidates: Candidates) -> Tensor:
-        """(sample,) losses: city scales for a point, nats otherwise."""
+    def losses(self, question: Question, target: np.ndarray, generator: np.random.Generator) -> Tensor:
+        """(sample,) losses: city scales for a point, nats otherwise; `generator` draws candidates where the head needs some."""
 
     @abstractmethod
     def log_probability(self, question: Question) -> Tensor:
@@ -116,7 +115,7 @@ class PointHead(Head):
     def points(self, states: Tensor, shown: bool = False) -> Tensor:  # noqa: D102
         return self.point(self.locate(states)) if shown else self.locate(states)
 
-    def losses(self, question: Question, target: np.ndarray, candidates: Candidates) -> Tensor:  # noqa: D102
+    def losses(self, question: Question, target: np.ndarray, generator: np.random.Generator) -> Tensor:  # noqa: D102
         truth = question.view.xy[torch.from_numpy(target).to(question.states.device)]
         apart = self.points(question.states) - truth
         distance = (apart * apart.new_tensor(self.stretch)).square().sum(-1).clamp_min(1e-12).sqrt()
@@ -140,7 +139,7 @@ class DensityHead(Head):
         super().__init__()
         self.mixture = MixtureDensity(width, config.components, config.least_spread / unit)
         self.popularity_weight = nn.Parameter(torch.tensor(0.5)) if config.popularity_term else None
-        self.over = config.density_over
+        self.over, self.candidates = config.density_over, config.candidates
 
     def points(self, states: Tensor, shown: bool = False) -> Tensor:
         """The centre of the heaviest Gaussian."""
@@ -156,15 +155,16 @@ class DensityHead(Head):
             logits = logits + self.popularity_weight * (view.log_popularity if place is None else view.log_popularity[place])
         return logits - _TIE * (view.turn if place is None else view.turn[place])
 
-    def losses(self, question: Question, target: np.ndarray, candidates: Candidates) -> Tensor:  # noqa: D102
+    def losses(self, question: Question, target: np.ndarray, generator: np.random.Generator) -> Tensor:  # noqa: D102
         if self.over == "plane":
             return -self.mixture.log_density_at(
                 self.mixture(question.states), question.view.xy[torch.from_numpy(target).to(question.states.device)]
             )
-        return -self.target_log_probability(question, target, candidates)
+        return -self.target_log_probability(question, target, generator)
 
-    def target_log_probability(self, question: Question, target: np.ndarray, candidates: Candidates) -> Tensor:
-        """(sample,) log probability of the targets among the candidates."""
+    def target_log_probability(self, question: Question, target: np.ndarray, generator: np.random.Generator) -> Tensor:
+        """(sample,) log probability of the targets among the candidates of a training step."""
+        candidates = Candidates.draw(question.view, target, self.candidates, generator)
         logits = self.place_logits(question, candidates.place) + candidates.correction
         column = torch.from_numpy(candidates.column[target]).to(logits.device)
         return logits.log_softmax(1).gather(1, column[:, None])[:, 0]
@@ -200,13 +200,13 @@ class PointerHead(DensityHead):
     def _keys(self, question: Question) -> Tensor:
         return self.key_norm(self.key(question.codes))
 
-    def losses(self, question: Question, target: np.ndarray, candidates: Candidates) -> Tensor:  # noqa: D102
+    def losses(self, question: Question, target: np.ndarray, generator: np.random.Generator) -> Tensor:  # noqa: D102
         known = self._known(question)
         log_return, log_gate, log_rest = self.returns(question.states, self._keys(question), known)
         found = torch.from_numpy(known.find(target, len(question.view.places))).to(log_gate.device)
         log_known = log_return[found.clamp_min(0)] if len(log_return) else torch.zeros_like(log_gate)
         log_known = torch.where(found >= 0, log_known, torch.full_like(log_gate, -1e4))
-        log_explore = self.target_log_probability(question, target, candidates)
+        log_explore = self.target_log_probability(question, target, generator)
         return -torch.logaddexp(log_gate + log_known, log_rest + log_explore)
 
     def log_probability(self, question: Question) -> Tensor:  # noqa: D102

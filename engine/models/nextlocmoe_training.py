@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from engine.city.samples import Samples
 from engine.layers.routing import load_entropy, token_entropy, window_entropy
-from engine.models.nextlocmoe_heads import Candidates
 from engine.models.stage import Stage
 from engine.probes import watch
 
@@ -101,8 +100,7 @@ def window_loss(model: "NextLocMoE", batch: WindowBatch) -> dict[str, Tensor]:
     target = log.location[target_visit].astype(np.int64)
     with model.full_precision():
         question = model.question(reading.states[asked], within.histories())
-        candidates = Candidates.draw(question.view, target, config.candidates, batch.generator)
-        place = model.head.losses(question, target, candidates).mean()
+        place = model.head.losses(question, target, batch.generator).mean()
     terms = {"total": place, "place": place}
     routed = [*reading.role_weights, *([reading.function_weights] if reading.function_weights is not None else [])]
     if routed:
