@@ -24,7 +24,15 @@ _MOST_LABELS = 40
 _PLACES = re.compile(r"^(lat|lon|lng|long|latitude|longitude|x|y|easting|northing|centroid_?[xy]|geometry|row|col)$", re.IGNORECASE)
 _IDS = re.compile(r"(^|_)(id|gid|fid|uid|uuid|geoid|code|index|region|zone|tract|boro_ct2010|objectid)(_?\d+)?$", re.IGNORECASE)
 _LABELS = re.compile(r"(label|class|type|kind|land_?use|zoning)$", re.IGNORECASE)
-_OUTCOMES = re.compile(r"^(h\d\d$|outflow|inflow|flow|trips|visits|check_?ins|predict|target)", re.IGNORECASE)
+_OUTCOMES = re.compile(
+    r"^(?:h\d\d$|predict|target)"
+    r"|(?<![a-z])(?:(?:out|in).?flow|trips|visits|check.?ins|pick.?ups|drop.?offs|departures|arrivals|riders|passengers"
+    r"|boardings|alightings|footfall)"
+    r"|(?<![a-z])(?:flows?|trip|visit|check.?in|pick.?up|drop.?off|departure|arrival)(?![a-z])"
+)
+"""Names of what a model is to predict, in lower case: a stem that begins a word, and ends it where other words begin so too."""
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ def count_pois(
     notes: list[str] = []
     area = np.asarray(cells.to_crs(city.metric_crs).area, np.float64) / 1e6
     columns: dict[str, npt.NDArray[np.float64]] = {}
-    further = _attributes(cells, attributes, notes)
+    further = _attributes(cells, attributes, notes, components or ())
     known = np.zeros(len(cells), bool)
     if table is not None:
         points = city.spatial(table)
@@ -124,7 +132,11 @@ def count_pois(
 def is_attribute(name: str) -> bool:
     """Whether a further column of the cells table is a feature by default: no id, no place, nothing counted of mobility itself."""
     declared = {column.name for column in TABLES["cells"].columns}
-    return name not in declared and not any(rule.search(name) for rule in (_PLACES, _IDS, _OUTCOMES))
+    return name not in declared and not any(rule.search(name) for rule in (_PLACES, _IDS)) and not _counts_mobility(name)
+
+
+def _counts_mobility(name: str) -> bool:
+    return _OUTCOMES.search(_HUMP.sub("_", name).lower()) is not None
 
 
 def attribute_names(cells: gpd.GeoDataFrame) -> list[str]:
@@ -132,18 +144,29 @@ def attribute_names(cells: gpd.GeoDataFrame) -> list[str]:
     return list(_attributes(cells, None, []))
 
 
-def _attributes(cells: gpd.GeoDataFrame, chosen: Sequence[str] | None, notes: list[str]) -> dict[str, npt.NDArray[np.float64]]:
+def _attributes(
+    cells: gpd.GeoDataFrame, chosen: Sequence[str] | None, notes: list[str], known: Sequence[str] = ()
+) -> dict[str, npt.NDArray[np.float64]]:
     """Numeric columns as they are, labels as one column each; what is unknown is 0 with a column that says so.
 
     Columns of text count where their name says that they are a kind of use (`landuse`, `zoning`, `type`, `class`, `label`) or where
-    they were chosen: names of quarters would tell a model where a cell is, not what it is.
+    they were chosen: names of quarters would tell a model where a cell is, not what it is. What a trained model already knows is
+    taken whatever its name.
     """
     found: dict[str, npt.NDArray[np.float64]] = {}
     absent = [name for name in chosen or () if name not in cells.columns]
     if absent:
         notes.append(f"The zones have no column `{absent[0]}`; it was asked for as an attribute.")
+    mobility = [name for name in map(str, cells.columns) if chosen is None and name not in known and _counts_mobility(name)]
+    if mobility:
+        listed = ", ".join(f"`{name}`" for name in mobility[:_NAMED]) + (", ..." if len(mobility) > _NAMED else "")
+        notes.append(
+            f"{len(mobility):,} columns of the zones seem to count mobility itself and are left out: {listed}. "
+            "To use a column all the same, name it in `attributes`."
+        )
     for name in map(str, cells.columns):
-        if name in (AREA, "geometry", "cell_id") or not (is_attribute(name) if chosen is None else name in chosen):
+        is_wanted = is_attribute(name) or name in known if chosen is None else name in chosen
+        if name in (AREA, "geometry", "cell_id") or not is_wanted:
             continue
         column = cells[name]
         numeric = pd.api.types.is_numeric_dtype(column)

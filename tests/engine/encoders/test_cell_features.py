@@ -11,7 +11,7 @@ from PIL import Image
 
 from engine.city.city import City
 from engine.encoders.cell_features import MODALITIES, CellEncoding, encode_cells
-from engine.encoders.cell_pois import count_pois
+from engine.encoders.cell_pois import count_pois, is_attribute
 from engine.errors import CityError, ConfigError, EncoderError
 
 FAST = CellEncoding(text="hash-svd")
@@ -297,6 +297,41 @@ def test_numbers_that_came_with_zones_are_features_and_their_gaps_are_marked():
     other = encode_cells(build(cells=table), chosen)
     assert other.modalities["poi"].components == ("area_km2", "quarter: north", "quarter: south", "checkins")
     assert "The zones have no column `smell`" in said(other, "poi")
+
+
+MOBILITY = (
+    *("pickups", "taxi_pickups", "departures", "dropoffs", "taxi_trips", "daily_trips", "n_checkins", "checkin_count", "ridership"),
+    *("total_outflow", "OutFlow2019", "dailyTrips", "Drop-Offs", "mean arrivals", "trip_count", "visits_per_day", "TripsPerDay"),
+    *("subway_riders", "traffic_flow", "check_ins", "h07", "predict_label", "target", "inflow24h", "tripsperday", "pick up"),
+)
+OTHERWISE = (
+    "tripadvisor_rating",
+    "Flower Shop",
+    "Moving Target",
+    "strip_malls",
+    "visitor_center",
+    "checking_accounts",
+    "population",
+)
+
+
+def test_columns_that_count_mobility_are_no_features_wherever_in_the_name_it_says_so():
+    assert [name for name in MOBILITY if is_attribute(name)] == [] and all(map(is_attribute, OTHERWISE))
+    numbers = [3.0, 1.0, 2.0]
+    city = build(cells=zones(**dict.fromkeys((*MOBILITY, *OTHERWISE), numbers)))
+    found = encode_cells(city, FAST)
+    assert set(found.modalities["poi"].components) == {"area_km2", *OTHERWISE}
+    assert f"{len(MOBILITY)} columns of the zones seem to count mobility itself and are left out: `pickups`, `tax" in said(
+        found, "poi"
+    )
+    asked = encode_cells(city, FAST.model_copy(update={"attributes": ("pickups",)}))
+    assert asked.modalities["poi"].components == ("area_km2", "pickups") and "mobility" not in said(asked, "poi")
+
+
+def test_a_model_that_was_trained_on_a_column_keeps_it():
+    """Otherwise an old run would be asked with zeros where it had learnt numbers."""
+    found = count_pois(build(), zones(taxi_pickups=[3.0, 1.0, 2.0]), components=("area_km2", "taxi_pickups"))
+    assert found.counts[:, 1].tolist() == [3, 1, 2] and not found.notes
 
 
 def test_a_trained_model_gets_the_components_it_knows():
