@@ -26,6 +26,7 @@ from engine.city.ingest import (
     inspect,
     keep_upload,
     named_file,
+    shown_name,
 )
 from engine.city.readers import READERS
 from engine.city.readers.base import OptionSpec
@@ -438,11 +439,14 @@ def _make_city(paths: Sequence[Path], choices: IngestChoices, found: Found) -> N
     if not ready:
         st.caption("The problems above stand in the way.")
     with st.expander("The same from a terminal, and as a recipe"):
-        st.code(command(paths, name or "NAME", choices), language="bash", wrap_lines=True)
+        named = name.strip() or "NAME"
+        st.code(command(paths, named, choices), language="bash", wrap_lines=True)
+        if _flags(paths, choices) is None:
+            st.caption("These choices go beyond what flags can say. Download the recipe into the folder where you run the command.")
         st.download_button(
             "Download the recipe",
-            data=lambda: recipe(choices),
-            file_name=f"{slug or 'city'}-recipe.yaml",
+            data=choices.as_yaml,
+            file_name=recipe_name(named),
             mime="application/yaml",
             key="bring.recipe",
             on_click="ignore",
@@ -468,25 +472,20 @@ def _make_city(paths: Sequence[Path], choices: IngestChoices, found: Found) -> N
 
 
 def command(paths: Sequence[Path], name: str, choices: IngestChoices) -> str:
-    """The command line that brings the same files with the same choices."""
-    words = ["mobiscope", "ingest", *(path.name for path in paths), "--name", name]
-    if choices.time_zone:
-        words += ["--time-zone", choices.time_zone]
-    for own in choices.files.values():
-        if own.reader:
-            words += ["--reader", own.reader]
-        for field, column in own.mapping.items():
-            words += ["--map", f"{column}={field}"] if column else []
-        for option, value in own.options.items():
-            words += ["--option", f"{option}={value}"]
-    return shlex.join(words)
+    """The command line that brings the same files with the same choices: as flags where these can say them, else by the recipe."""
+    in_data_folder = [path.is_relative_to(store.data_folder()) for path in paths]
+    # Uploads lie here under a name of ours; the analyst has them where they were.
+    files = [str(path.absolute()) if here else path.name for path, here in zip(paths, in_data_folder, strict=True)]
+    flags = _flags(paths, choices)
+    words = flags if flags is not None else ["--recipe", recipe_name(name)]
+    replaces = ["--replace"] if cost_of_replacing(store.slug(name)) else []
+    return shlex.join(["mobiscope", "ingest", *files, "--name", name, *words, *replaces])
 
 
-def recipe(choices: IngestChoices) -> bytes:
-    """The choices as a recipe file, to bring the next delivery in the same way."""
-    path = store.cache_folder() / "recipe.yaml"
-    choices.save(path)
-    try:
-        return path.read_bytes()
-    finally:
-        path.unlink(missing_ok=True)
+def _flags(paths: Sequence[Path], choices: IngestChoices) -> list[str] | None:
+    return choices.flags([shown_name(path.name) for path in paths])
+
+
+def recipe_name(name: str) -> str:
+    """The file name of the recipe of a city of this name."""
+    return f"{store.slug(name)}-recipe.yaml"

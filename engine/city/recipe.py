@@ -1,6 +1,7 @@
 """What an analyst decided about an upload, as one object: the form fills it, a recipe file keeps it, `--map` writes into it."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import yaml
@@ -31,11 +32,13 @@ class IngestChoices(BaseModel):
             options=common.options | own.options,
         )
 
-    def with_pairs(self, pairs: Iterable[str], options: Iterable[str] = (), file: str = ALL_FILES) -> "IngestChoices":
-        """A copy with `column=field` pairs (and `option=value` pairs) added, as the command line gives them.
+    def with_pairs(
+        self, pairs: Iterable[str], options: Iterable[str] = (), reader: str | None = None, file: str = ALL_FILES
+    ) -> "IngestChoices":
+        """A copy with `column=field` pairs (and `option=value` pairs, and a reader) added, as the command line gives them.
 
         Raises:
-            ConfigError: If a pair has no `=`.
+            ConfigError: If a pair has no `=`, or an option's value is no YAML.
         """
         mapping: dict[str, str] = {}
         for pair in pairs:
@@ -48,14 +51,44 @@ class IngestChoices(BaseModel):
             name, sign, value = pair.partition("=")
             if not sign:
                 raise ConfigError(f"{pair!r} is no option. Write `option=value`, for example `day_first=true`.")
-            chosen[name] = yaml.safe_load(value)
+            chosen[name] = _value(value)
         known = self.files.get(file, FileChoices())
-        merged = FileChoices(reader=known.reader, mapping=known.mapping | mapping, options=known.options | chosen)
+        merged = FileChoices(reader=reader or known.reader, mapping=known.mapping | mapping, options=known.options | chosen)
         return self.model_copy(update={"files": self.files | {file: merged}})
+
+    def flags(self, names: Sequence[str]) -> list[str] | None:
+        """The flags of `mobiscope ingest` that say the same of these files; None where only a recipe can.
+
+        Flags hold for all files, and cannot take a column out.
+
+        Args:
+            names: Of the files, as the choices name them.
+        """
+        zone = ["--time-zone", self.time_zone] if self.time_zone else []
+        decided = {name: own for name, own in self.files.items() if own != FileChoices()}
+        if not decided:
+            return zone
+        if len(names) != 1 or list(decided) != list(names):
+            return None
+        own = decided[names[0]]
+        pairs = [f"{column}={field}" for field, column in own.mapping.items()]
+        options = [f"{name}={_word(value)}" for name, value in own.options.items()]
+        try:
+            if IngestChoices().with_pairs(pairs, options, own.reader).of(names[0]) != own:
+                return None
+        except ConfigError:
+            return None
+        given = [("--map", pair) for pair in pairs] + [("--option", option) for option in options]
+        reader = ["--reader", own.reader] if own.reader else []
+        return [*zone, *reader, *(word for pair in given for word in pair)]
+
+    def as_yaml(self) -> str:
+        """The text of the recipe file."""
+        return str(yaml.safe_dump(self.model_dump(exclude_defaults=True), allow_unicode=True, sort_keys=False))
 
     def save(self, path: Path) -> None:
         """Writes the recipe as YAML."""
-        store.write_text(path, yaml.safe_dump(self.model_dump(exclude_defaults=True), allow_unicode=True, sort_keys=False))
+        store.write_text(path, self.as_yaml())
 
     @classmethod
     def load(cls, path: Path) -> "IngestChoices":
@@ -71,3 +104,20 @@ class IngestChoices(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             raise ConfigError(f"Recipe `{path.name}`: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+
+
+def _value(text: str) -> OptionValue:
+    try:
+        found: OptionValue = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ConfigError(f"{text[:80]!r} is no value of an option. Put it in quotation marks to have it read as text.") from None
+    return found
+
+
+def _word(value: OptionValue) -> str:
+    """A value as `_value` reads it back."""
+    try:
+        is_plain = isinstance(value, str) and _value(value) == value
+    except ConfigError:
+        is_plain = False
+    return str(value) if is_plain else json.dumps(value, ensure_ascii=False)

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.markup import escape
 
-from engine.cli.terminal import AsJson, CityName, bar, out, pairs, print_json
-from engine.errors import CityError, MobiscopeError
+from engine.cli.terminal import AsJson, CityName, bar, out, print_json
+from engine.errors import CityError, ConfigError, MobiscopeError
 
 Replace = Annotated[bool, typer.Option("--replace", help="Replace a city of that name; runs trained on it no longer open.")]
 
@@ -46,15 +46,14 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Read files into a saved city; every problem is listed at once and nothing is dropped silently."""
-    from engine.city.ingest import ALL_FILES, IngestChoices, inspect
+    from engine.city.ingest import IngestChoices, inspect
     from engine.city.ingest import ingest as read_files
 
     choices = IngestChoices.load(recipe) if recipe else IngestChoices()
-    pairs(mapping, "--map"), pairs(option, "--option")
-    choices = choices.with_pairs(mapping or [], option or [])
-    if reader:
-        common = choices.of(ALL_FILES).model_copy(update={"reader": reader})
-        choices = choices.model_copy(update={"files": choices.files | {ALL_FILES: common}})
+    try:
+        choices = choices.with_pairs(mapping or [], option or [], reader)
+    except ConfigError as error:
+        raise typer.BadParameter(str(error)) from None
     if time_zone:
         choices = choices.model_copy(update={"time_zone": time_zone})
     if check:

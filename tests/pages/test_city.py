@@ -1,6 +1,7 @@
 """City: what is in it, how it is brought in, and that it can be got rid of."""
 
 import io
+import shlex
 import zipfile
 from pathlib import Path
 
@@ -41,6 +42,13 @@ def set_meaning(at: AppTest, column: str, meaning: str) -> None:
     row = list(editor.value["column"]).index(column)
     at.session_state[editor.key] = {"edited_rows": {row: {"meaning": meaning}}, "added_rows": [], "deleted_rows": []}
     at.run()
+
+
+def flags_of(at: AppTest) -> list[str]:
+    """The flags that say what was chosen for the one file."""
+    [own] = at.session_state["mobiscope.bring.choices"].files.values()
+    pairs = [f"{column}={field}" for field, column in own.mapping.items()]
+    return [*(["--reader", own.reader] if own.reader else []), *(word for pair in pairs for word in ("--map", pair))]
 
 
 def open_with(open_page, home: Path, monkeypatch: pytest.MonkeyPatch):
@@ -138,6 +146,20 @@ class TestBringing:
         assert (card.rows_in, card.rows_kept) == (40, 39)
         assert at.title[0].value == "What is in this city?"
         assert "1 of 40 rows read were dropped" in words(at)
+
+    def test_the_command_shown_makes_the_same_city(self, open_page, checkins: Path) -> None:
+        """One file in a folder of its own, one column taken out: its path and a recipe, which the engine reads back."""
+        (checkins / "sub").mkdir()
+        (checkins / CHECKINS).rename(checkins / "sub" / "extra.csv")
+        at = open_page("city")
+        at.multiselect(key="bring.named").select("sub/extra.csv").run()
+        set_meaning(at, column="when", meaning="started_at")
+        [shown] = [item.value for item in at.code if item.value.startswith("mobiscope ingest")]
+        assert shlex.split(shown)[2:] == [str(checkins / "sub" / "extra.csv"), "--name", "NAME", *flags_of(at)]
+        set_meaning(at, column="place", meaning="not used")
+        [shown] = [item.value for item in at.code if item.value.startswith("mobiscope ingest")]
+        assert shlex.split(shown)[-2:] == ["--recipe", "name-recipe.yaml"]
+        assert "Download the recipe into the folder" in words(at)
 
     def test_a_name_that_is_taken_says_which_runs_would_be_lost(self, open_page, own_copy, trained_home, checkins: Path) -> None:
         own_copy(trained_home)

@@ -214,6 +214,51 @@ def test_a_pair_that_maps_nothing_is_refused(pair: str) -> None:
         IngestChoices().with_pairs([pair])
 
 
+def as_typed(flags: list[str]) -> IngestChoices:
+    """What the command line makes of flags."""
+    given = {"--map": [], "--option": [], "--reader": [None], "--time-zone": [None]}
+    for flag, word in zip(flags[::2], flags[1::2], strict=True):
+        given[flag].append(word)
+    typed = IngestChoices().with_pairs(given["--map"], given["--option"], given["--reader"][-1])
+    return typed.model_copy(update={"time_zone": given["--time-zone"][-1]})
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        FileChoices(),
+        FileChoices(reader="checkins", mapping={"user_id": "a=b", "started_at": "when it was"}),
+        FileChoices(
+            options={"day_first": True, "days": 31, "unit": "inch", "zone": "yes", "code": "007", "note": ": [", "crs": None}
+        ),
+    ],
+)
+def test_flags_say_what_was_chosen_for_the_one_file(own: FileChoices) -> None:
+    chosen = IngestChoices(time_zone="Asia/Tokyo", files={"x.csv": own})
+    flags = chosen.flags(["x.csv"])
+    assert flags is not None
+    assert as_typed(flags).of("x.csv") == own
+    assert as_typed(flags).time_zone == "Asia/Tokyo"
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"x.csv": FileChoices(reader="checkins"), "y.csv": FileChoices(reader="skip")},
+        {"x.csv": FileChoices(mapping={"user_id": "uid"})},
+    ],
+    ids=["each its own", "only one of two"],
+)
+def test_choices_that_differ_from_file_to_file_need_a_recipe(files: dict[str, FileChoices]) -> None:
+    assert IngestChoices(files=files).flags(["x.csv", "y.csv"]) is None
+
+
+@pytest.mark.parametrize("files", [{"x.zip/a.csv": FileChoices(reader="skip")}, {"x.zip": FileChoices(mapping={"user_id": ""})}])
+def test_what_flags_cannot_say_of_one_file_needs_a_recipe(files: dict[str, FileChoices]) -> None:
+    """A file inside an archive, and a column that is taken out."""
+    assert IngestChoices(files=files).flags(["x.zip"]) is None
+
+
 def test_a_file_can_be_left_out(tmp_path: Path) -> None:
     upload = bring(tmp_path, {"x.csv": table(GOLDEN), "junk": b"\x01\x02\x03" * 50}, choose("junk", reader="skip"))
     assert len(city_of(upload).table("visits")) == 40
