@@ -39,14 +39,13 @@ def training_stage(model: "NextLocMoE", samples: Samples) -> Stage:
     """Next-location training of all that is not frozen."""
     training, validation = samples.of_part("train"), samples.of_part("valid")
     config = model.config
-    stride = config.stride if config.dense_targets or config.stride > 1 else 1
-    windows = max(len(training) // stride, 1)
-    size = min(config.batch, max(windows, 1))
-    steps = max(windows // size, 1)
+    stride = min(config.stride, len(training))
+    windows = len(training) // stride
+    size = min(config.batch, windows)
+    steps = windows // size
 
     def batches(epoch: int, generator: np.random.Generator) -> Iterator[WindowBatch]:
-        first = int(generator.integers(min(stride, len(training))))
-        order = generator.permutation(np.arange(first, len(training), stride))
+        order = generator.permutation(np.arange(epoch % stride, len(training), stride))
         for step in range(steps):
             chosen = order[step * size : (step + 1) * size]
             yield WindowBatch(training[chosen], (epoch * steps + step) / (config.epochs * steps), generator)

@@ -203,6 +203,29 @@ def test_drawn_candidates_stand_for_those_that_were_not_and_nothing_is_corrected
         np.testing.assert_array_equal(whole.place[whole.column[target]], target)
 
 
+@pytest.mark.parametrize("dense", [True, False])
+def test_another_part_of_the_windows_is_read_each_epoch_until_all_were(data, dense):
+    training = data.samples.of_part("train").target
+    (stage,) = tiny(data, stride=5, batch=4, dense_targets=dense).stages(data)
+
+    def read(epoch):
+        batches = stage.batches(epoch, np.random.default_rng([0, epoch]))
+        return np.concatenate([batch.samples.target for batch in batches])
+
+    epochs = [read(epoch) for epoch in range(5)]
+    assert all(len(windows) // 4 == stage.batches_per_epoch for windows in epochs)
+    together = np.concatenate(epochs)
+    assert len(np.unique(together)) == len(together), "no window twice before all were read"
+    assert len(training) - len(together) < 5 * 4 + 5, "but for what fills no batch"
+    assert np.isin(read(5), training[::5]).all() and not np.array_equal(read(5), epochs[0]), "then again, in another order"
+
+
+def test_a_stride_longer_than_the_training_part_still_leaves_a_batch(data):
+    few = replace(data, samples=data.samples[np.r_[:3, -40:0]])
+    (stage,) = tiny(few, stride=1000).stages(few)
+    assert all(len(list(stage.batches(epoch, np.random.default_rng(0)))) == 1 for epoch in range(4))
+
+
 def test_a_short_training_beats_popularity_and_the_pointer_the_point(data):
     """One popularity for all, against windows: what a model of windows must at least learn."""
     test = data.samples.of_part("test")
