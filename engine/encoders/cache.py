@@ -15,6 +15,8 @@ import numpy as np
 from engine import store
 
 _AT_ONCE = 500
+_PATIENCE_S = 30.0
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def content_key(encoder: str, contents: Iterable[str | bytes]) -> str:
@@ -99,7 +101,7 @@ def cached_rows(
 def _rows_file() -> Iterator[sqlite3.Connection]:
     path: Path = store.cache_folder() / "encoders" / "rows.sqlite"
     path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=30.0)
+    connection = sqlite3.connect(path, timeout=_PATIENCE_S)
     try:
         connection.execute("CREATE TABLE IF NOT EXISTS rows (key BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID")
         yield connection
@@ -117,10 +119,11 @@ def _read_rows(keys: list[bytes], width: int) -> dict[bytes, np.ndarray]:
                 for key, vector in rows.execute(f"SELECT key, vector FROM rows WHERE key IN ({marks})", some):
                     if len(vector) == 4 * width:
                         found[key] = np.frombuffer(vector, dtype="<f4")
-    except sqlite3.DatabaseError:
-        # Includes a file that is no database any more; it holds nothing that cannot be computed again.
-        with contextlib.suppress(OSError):
-            (store.cache_folder() / "encoders" / "rows.sqlite").unlink(missing_ok=True)
+    except sqlite3.DatabaseError as error:
+        # A lock, a full disk: another process may be writing, so the file stays. What is damaged can be computed again.
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED:
+            with contextlib.suppress(OSError):
+                (store.cache_folder() / "encoders" / "rows.sqlite").unlink(missing_ok=True)
         return {}
     except OSError:
         return {}

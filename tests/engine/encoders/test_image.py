@@ -1,7 +1,9 @@
 """Image encoders: measurements that mean what they are called, local models without network or pickles, vectors made elsewhere."""
 
+import contextlib
 import io
 import json
+import sqlite3
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch
 from PIL import Image
 
 from engine import store
+from engine.encoders import cache
 from engine.encoders.image import DescriptorImages, PrecomputedVectors, TransformerImages, image_encoder
 from engine.errors import EncoderError
 
@@ -103,6 +106,21 @@ def test_a_damaged_cache_is_computed_again(tmp_path):
     np.testing.assert_array_equal(DescriptorImages("satellite").encode([picture]), first)
     np.testing.assert_array_equal(DescriptorImages("satellite").encode([picture]), first)
     assert file.read_bytes().startswith(b"SQLite format 3")
+
+
+def test_a_cache_that_another_process_is_writing_to_is_done_without_and_left_in_place(monkeypatch):
+    """While the other one writes, the picture is measured anew; what it wrote is there afterwards, and so is what was there before."""
+    monkeypatch.setattr(cache, "_PATIENCE_S", 0.05)
+    picture = encoded(halves(GRASS, ASPHALT))
+    first = DescriptorImages("satellite").encode([picture])
+    file = store.cache_folder() / "encoders" / "rows.sqlite"
+    with contextlib.closing(sqlite3.connect(file)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        other.execute("INSERT INTO rows VALUES (x'00', x'00')")
+        np.testing.assert_array_equal(DescriptorImages("satellite").encode([picture]), first)
+        other.commit()
+    with contextlib.closing(sqlite3.connect(file)) as again:
+        assert again.execute("SELECT count(*) FROM rows").fetchone() == (2,)
 
 
 # ---- models from folders --------------------------------------------------------------------------------------------------------
