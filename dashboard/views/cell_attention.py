@@ -71,9 +71,9 @@ def _answer(found: CellInside, outlines: CellOutlines, row: int, probe: str | No
 
 
 def probe_title(probe: str) -> str:
-    """A graph probe in words: its modality, or all of them where there is one graph of whole cells, and which layer it is."""
+    """A graph probe in words: its modality, and which layer it is."""
     parts = probe.split(".")
-    modality = next((title for name, title in TITLES.items() if name in parts), "All modalities" if "cells" in parts else "")
+    modality = next((title for name, title in TITLES.items() if name in parts), "")
     number = next((int(part) + 1 for part in probe.split(".") if part.isdigit()), 0)
     return ", ".join(part for part in (modality, f"layer {number}" if number else "") if part) or probe
 

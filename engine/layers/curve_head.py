@@ -13,8 +13,6 @@ from engine.probes import Probe
 HeadKind = Literal["both", "regression", "classification"]
 Readout = Literal["median", "mean"]
 
-TILT = 4.0
-"""What a nudge of one z adds to the log odds of bins one z apart: one over the variance of bins that are spread by half a z."""
 
 LARGEST_LOG = 25.0
 """exp of it is 7e10 trips an hour; a prediction beyond is a fault and must not become infinite."""
@@ -79,13 +77,11 @@ class CurveHead(nn.Module):
         """(bin,) midpoints, in z units."""
         return (self.edges[1:] + self.edges[:-1]) / 2
 
-    def forward(self, steps: Tensor, nudge: Tensor | None = None) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    def forward(self, steps: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None]:
         """Answers each cell and hour.
 
         Args:
             steps: (cell, hour, width).
-            nudge: (cell, hour) what another path adds, roughly in z. It tilts the bins towards high or low, so that z, probabilities
-                and interval go on saying the same.
 
         Returns:
             z (cell, hour); bin probabilities and their logs (cell, hour, bin), both None for `regression`. Outside training a
@@ -94,10 +90,8 @@ class CurveHead(nn.Module):
         steps = self.dropout(self.norm(steps))
         answer = self.out(steps).float()
         if self.kind == "regression":
-            z = answer[..., 0] if nudge is None else answer[..., 0] + nudge.float()
+            z = answer[..., 0]
             return self.level(z if self.training else z.clamp(self.bounds[0], self.bounds[1])), None, None
-        if nudge is not None:
-            answer = answer + TILT * nudge.float()[..., None] * self.centres
         log_probability = answer.log_softmax(-1)
         probability = self.probability(log_probability.exp())
         z = probability @ self.centres

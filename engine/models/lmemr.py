@@ -13,8 +13,6 @@ Where we differ, and why (`docs/lmemr.md` has the numbers):
 - A missing modality is missing (a key mask and a trained vector), not a vector of zeros; modalities are dropped in training, so
   that one may ask what happens without them.
 - Photographs of a cell count whatever their order; POI counts enter as logs; every graph block has its residual.
-- One graph of fused cells where the paper has one per modality, each cell with a layer to itself beside its neighbours' messages, and
-  a linear path that reads the means of the cells around a cell, hour by hour.
 - Attention pooling over modalities (the paper) where the released code flattens; fewer temporal layers.
 - Cells of one description are right answers to each other in the alignment, since rules often say the same of two cells.
 - Beside the published read-out (exp of the mean log flow, which understates totals) there is the expected flow, and an interval.
@@ -36,7 +34,7 @@ from engine.errors import ConfigError
 from engine.layers.channel_fusion import ChannelFusion
 from engine.layers.curve_head import CurveHead
 from engine.layers.fusion import ModalityFusion
-from engine.layers.graph import GraphContext, SurroundingsReadout
+from engine.layers.graph import GraphContext
 from engine.layers.hourly import HOURS, HourlyEncoder
 from engine.models.answers import CurvePrediction
 from engine.models.base import Data, GridModel, Report
@@ -50,10 +48,6 @@ from engine.probes import Probe, override, watch
 if TYPE_CHECKING:
     from engine.city.cell_samples import CellSamples
     from engine.encoders.cell_features import CellInputs
-
-
-USUAL_NEIGHBOURS = 5.0
-"""Slots of an inner cell of a square grid: itself and four neighbours; the unit of `neighbour_count`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,26 +120,12 @@ class LMEMR(GridModel):
         self.branches = nn.ModuleDict(
             {name: Branch(name, widths, c) for name, widths in zip(self.modalities, scales.widths, strict=True)}
         )
-        self.has_graph_of_cells = c.graph_place == "cells"
         self.context = nn.ModuleDict(
             {
-                name: GraphContext(
-                    c.width,
-                    c.graph_hidden,
-                    c.graph_heads,
-                    c.graph_blocks,
-                    c.graph,
-                    c.dropout,
-                    c.graph_skips,
-                    c.graph_own_path,
-                    c.graph_gain,
-                )
-                for name in (("cells",) if self.has_graph_of_cells else self.modalities)
+                name: GraphContext(c.width, c.graph_hidden, c.graph_heads, c.graph_blocks, c.graph, c.dropout, c.graph_skips)
+                for name in self.modalities
             }
         )
-        # Starts at nothing; without a graph there is nothing to count.
-        counts = c.neighbour_count and c.graph not in ("self", "none")
-        self.degree = nn.Parameter(torch.zeros(len(self.modalities), c.width)) if counts else None
         self.context_vector = nn.ModuleDict(
             {
                 name: Probe(
@@ -154,7 +134,7 @@ class LMEMR(GridModel):
                     f"The {name.replace('_', ' ')} of each cell, knowing its neighbours.",
                     paper="eq. 10 H~",
                 )
-                for name in (() if self.has_graph_of_cells else self.modalities)
+                for name in self.modalities
             }
         )
         self.fusion = ModalityFusion(c.width, self.modalities, c.fusion, c.fusion_heads, c.fusion_layers, c.feed_forward, c.dropout)
@@ -162,8 +142,6 @@ class LMEMR(GridModel):
         self.cell_vector = Probe(
             "embedding", ("cell", "feature"), "Each cell, all modalities and neighbours fused.", paper="eq. 12 z"
         )
-        steps = 0 if c.graph in ("self", "none") else c.graph_blocks
-        self.surroundings = SurroundingsReadout(c.width * len(self.modalities), HOURS, steps) if c.linear_path else None
         self.hourly = HourlyEncoder(
             c.width, c.hour_conditioning, c.hour_width, c.temporal_layers, c.temporal_heads, c.feed_forward, c.dropout
         )
@@ -268,32 +246,25 @@ class LMEMR(GridModel):
             rows: (row,) positions of the cells to carry to the head; None for all.
         """
         present = self._seen(cells.present)
-        spatial, text, own, tokens = [], [], [], []
+        spatial, text, tokens = [], [], []
         for at, name in enumerate(self.modalities):
             described = cells.described[:, at] & present[:, at]
             seen, said, fused = self.branches[name](
                 self._blurred(cells.spatial[at]), self._blurred(cells.text[at]), present[:, at], described
             )
-            if self.degree is not None:
-                fused = fused + self.degree[at] * torch.log(cells.neighbours.count[:, None] / USUAL_NEIGHBOURS)
             spatial.append(seen)
             if said is not None:
                 text.append(said)
-            own.append(fused)
-            if not self.has_graph_of_cells:
-                fused = self.context_vector[name](self.context[name](fused, cells.neighbours))
-            tokens.append(fused)
+            tokens.append(self.context_vector[name](self.context[name](fused, cells.neighbours)))
         stacked = torch.stack(tokens, dim=1)
         # A cell without any modality is answered from its neighbours.
         counted = present | ~present.any(1, keepdim=True)
         fused_cells = self.fusion(stacked, counted)
-        if self.has_graph_of_cells:
-            fused_cells = self.context["cells"](fused_cells, cells.neighbours)
         if self.area is not None:
             fused_cells = fused_cells + self.area(cells.log_area)
         fused_cells = self.cell_vector(fused_cells)
         steps = self.hourly(fused_cells if rows is None else fused_cells[rows])
-        z, probability, log_probability = self.head(steps, self._linear(own, cells, rows))
+        z, probability, log_probability = self.head(steps)
         return Answer(
             z=z,
             probability=probability,
@@ -304,13 +275,6 @@ class LMEMR(GridModel):
             tokens=stacked,
             present=present,
         )
-
-    def _linear(self, own: list[Tensor], cells: CellTensors, rows: Tensor | None) -> Tensor | None:
-        """(row, hour) what the linear path reads off the modalities of a cell and of the cells around it; None without it."""
-        if self.surroundings is None:
-            return None
-        answer: Tensor = self.surroundings(torch.cat(own, dim=1), cells.neighbours)
-        return answer if rows is None else answer[rows]
 
     def _seen(self, present: Tensor) -> Tensor:
         """(cell, modality) bool: what is there, less what is hidden in this training step; never a cell's last modality."""
@@ -411,7 +375,7 @@ class LMEMR(GridModel):
 
     @torch.no_grad()
     def embeddings(self, inputs: "CellInputs", cells: "CellSamples") -> dict[str, Embedding]:
-        """Cells, hours, and each modality as seen, as described, fused, and with its neighbours where it has a graph to itself."""
+        """Cells, hours, and each modality as seen, as described, fused, and with its neighbours."""
         was_training = self.training
         self.eval()
         with watch(self) as seen:
@@ -434,8 +398,7 @@ class LMEMR(GridModel):
             if self.config.semantics != "off":
                 kinds += [("text", f"branches.{name}.text_vector", "as described", "The description alone.")]
                 kinds += [("fused", f"branches.{name}.fused_vector", "with its text", "Modality and description fused.")]
-            if not self.has_graph_of_cells:
-                kinds += [("context", f"context_vector.{name}", "with neighbours", "The modality knowing its neighbours.")]
+            kinds += [("context", f"context_vector.{name}", "with neighbours", "The modality knowing its neighbours.")]
             for kind, probe, title, meaning in kinds:
                 found[f"{name}.{kind}"] = Embedding(f"{what}, {title}", "cell", ids, vectors(probe), meaning)
         return found

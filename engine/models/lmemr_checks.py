@@ -198,14 +198,14 @@ def _check_graph(model: "LMEMR", tensors: "CellTensors", alive: Mapping[str, Ten
     if not len(cells):
         return []
     others = neighbours.index.cpu()[cells, slots + 1]
-    names = ["cell_vector"] if model.has_graph_of_cells else [f"context_vector.{name}" for name in model.modalities]
+    names = [f"context_vector.{name}" for name in model.modalities]
     likeness = max(float(F.cosine_similarity(alive[name][cells], alive[name][others]).mean()) for name in names)
     found.append(
         _above(
             "over-smoothing",
             likeness,
             0.98,
-            "Mean cosine of neighbouring cells after the graph; with a graph per modality, of the one where it is highest.",
+            "Mean cosine of neighbouring cells after the graph, of the modality where it is highest.",
         )
     )
     if model.config.graph == "attention":

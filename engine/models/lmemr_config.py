@@ -25,8 +25,7 @@ class LMEMRConfig(TrainedConfig):
         ),
         "Words and pictures together": ("channel_similarity", "encoder_hidden", "encoder_layers", "width"),
         "Neighbours": (
-            "graph", "graph_place", "graph_own_path", "graph_gain", "graph_skips", "linear_path", "neighbour_count", "graph_blocks",
-            "graph_hidden", "graph_heads",
+            "graph", "graph_skips", "graph_blocks", "graph_hidden", "graph_heads",
         ),
         "Modalities together": ("fusion", "fusion_heads", "fusion_layers", "modality_dropout"),
         "Hours and bins": (
@@ -86,35 +85,8 @@ class LMEMRConfig(TrainedConfig):
         title="Graph",
         description="attention (GAT), mean (GCN), self: the same layers without neighbours, none: no such layers (Table 5).",
     )
-    graph_place: Literal["modalities", "cells"] = Field(
-        "cells",
-        title="Place of the graph",
-        description="cells: one graph of fused cells. modalities: one for each modality before their fusion, as published.",
-    )
     graph_skips: bool = Field(
         True, title="Skips everywhere", description="Residual in every graph block; off: not where widths agree, as released."
-    )
-    graph_own_path: bool = Field(
-        True,
-        title="Own path",
-        description="Give a cell a layer to itself in each graph block and add its neighbours; off: mix both first, as published.",
-    )
-    graph_gain: float = Field(
-        1.0,
-        ge=0,
-        le=2,
-        title="Gain of neighbours",
-        description="With an own path: how much of the neighbours' messages is added at the start; learnt per channel.",
-    )
-    linear_path: bool = Field(
-        True,
-        title="Linear path",
-        description="Read a cell and the means of the cells around it linearly too, beside the network; off, as published.",
-    )
-    neighbour_count: bool = Field(
-        False,
-        title="Number of neighbours",
-        description="Tell the model how many neighbours a cell has; attention weights sum to one and cannot.",
     )
     fusion: Literal["attention", "flatten", "gated", "concatenate", "max"] = Field(
         "attention",
@@ -251,9 +223,6 @@ class LMEMRConfig(TrainedConfig):
             "paper": cls(
                 contrastive_parity=True,
                 negatives=4_000,
-                graph_own_path=False,
-                graph_place="modalities",
-                linear_path=False,
                 area_term=False,
                 bin_offsets=False,
                 width=256,

@@ -43,10 +43,6 @@ LMEMR_SETTINGS = {
     "encoder_hidden": 64,
     "graph_hidden": 32,
     "graph_heads": 2,
-    # As measured: these came later.
-    "graph_own_path": False,
-    "graph_place": "modalities",
-    "linear_path": False,
     "hour_width": 16,
     "temporal_layers": 1,
     "feed_forward": 64,

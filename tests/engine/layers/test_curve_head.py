@@ -110,29 +110,12 @@ def test_equal_flows_everywhere_still_give_a_head_that_answers_them():
     assert torch.isfinite(head.flow(z, probability, "median")).all()
 
 
-def test_a_nudge_tilts_bins_and_z_together_and_none_changes_nothing(head):
-    torch.manual_seed(0)
-    steps = torch.randn(5, 24, 8)
-    z, probability, _ = head(steps)
-    same = head(steps, torch.zeros(5, 24))
-    torch.testing.assert_close(same[0], z)
-    higher, tilted, _ = head(steps, torch.full((5, 24), 0.3))
-    assert (higher > z).all()
-    torch.testing.assert_close(tilted.sum(-1), torch.ones(5, 24))
-    for before, after in zip(head.interval(z, probability), head.interval(higher, tilted), strict=True):
-        assert (after >= before).all()
-
-
-def test_a_nudge_is_added_to_the_number_of_a_regression_head():
-    torch.manual_seed(0)
-    head, steps = CurveHead(8, FlowScale.fit(FLOW), FLOW, kind="regression").eval(), torch.randn(5, 24, 8)
-    torch.testing.assert_close(head(steps, torch.full((5, 24), 0.3))[0], head(steps)[0] + 0.3)
-
-
 def test_a_regression_head_answers_within_what_training_ever_had():
     head = CurveHead(8, FlowScale.fit(FLOW), FLOW, kind="regression")
-    far = torch.full((2, 24), 1e3) * torch.tensor([[1.0], [-1.0]])
-    assert head(torch.zeros(2, 24, 8), far)[0].abs().min() > 900, "free while training"
+    head.out.bias.data.fill_(1e3)
+    assert head(torch.zeros(2, 24, 8))[0].min() > 900, "free while training"
     head.eval()
-    trips = head.flow(head(torch.zeros(2, 24, 8), far)[0], None, "median").detach()
-    np.testing.assert_allclose(trips[:, 0].numpy(), [FLOW.max(), FLOW.min()], rtol=1e-3)
+    highest = head.flow(head(torch.zeros(2, 24, 8))[0], None, "median").detach()
+    head.out.bias.data.fill_(-1e3)
+    lowest = head.flow(head(torch.zeros(2, 24, 8))[0], None, "median").detach()
+    assert (float(highest.max()), float(lowest.min())) == pytest.approx((FLOW.max(), FLOW.min()), rel=1e-3)

@@ -10,8 +10,6 @@ from engine.layers.graph import (
     GraphBlock,
     GraphContext,
     GraphMean,
-    SurroundingsReadout,
-    means_around,
     neighbours_of,
 )
 from engine.probes import override, watch
@@ -99,55 +97,3 @@ def test_the_skip_is_the_identity_where_widths_agree_and_can_be_left_out_as_rele
     for block in (GraphBlock(8, 8, 2, True, "attention", 0.0, skip=skip).eval() for skip in (True, False)):
         torch.nn.init.zeros_(block.messages.project.weight)
         torch.testing.assert_close(block(cells, table), cells if block.has_skip else torch.zeros(5, 8))
-
-
-@pytest.mark.parametrize("kind", ["attention", "mean"])
-def test_beside_its_own_path_a_block_of_gain_zero_knows_no_neighbour_and_can_learn_to(kind):
-    """The block then is the one without neighbours; the gain has a gradient, and once it is open the neighbours are heard."""
-    torch.manual_seed(0)
-    cells, table, alone = torch.randn(5, 8), neighbours_of(EDGES, 5), neighbours_of(EDGES[:0], 5)
-    block = GraphBlock(8, 8, 2, True, kind, 0.0, own_path=True, gain=0.0).eval()
-    bare = GraphBlock(8, 8, 2, True, "self", 0.0).eval()
-    bare.messages.load_state_dict(block.own.state_dict())
-    torch.testing.assert_close(block(cells, table), bare(cells, table))
-    block(cells, table).square().sum().backward()
-    assert (block.gain.grad != 0).all()
-    torch.nn.init.ones_(block.gain)
-    assert (block(cells, table) != block(cells, alone)).any(1).tolist() == [True] * 4 + [False]
-
-
-def test_attention_beside_an_own_path_begins_near_the_mean_and_the_published_one_does_not():
-    torch.manual_seed(0)
-    cells, table = torch.randn(5, 64), neighbours_of(EDGES, 5)
-    farthest = []
-    for own_path in (True, False):
-        block = GraphBlock(64, 64, 2, True, "attention", 0.0, own_path=own_path).eval()
-        with watch(block) as seen:
-            block(cells, table)
-        farthest.append(float(abs(np.asarray(seen["messages.attention"][0])[:4] - 1 / 3).max()))
-    assert farthest[0] < 0.15 and farthest[1] > 2 * farthest[0]
-
-
-def test_means_around_are_those_of_the_neighbours_then_of_theirs_and_nothing_where_a_cell_is_alone():
-    cells = torch.tensor([[1.0], [2.0], [4.0], [8.0], [16.0]])
-    own, beside, further = means_around(cells, neighbours_of(EDGES, 5), 2)
-    assert torch.equal(own, cells)
-    assert beside[:, 0].tolist() == [5.0, 2.5, 5.0, 2.5, 0.0]
-    assert further[:, 0].tolist() == [2.5, 5.0, 2.5, 5.0, 0.0]
-    assert not means_around(cells, neighbours_of(EDGES[:0], 5), 1)[1].any()
-
-
-def test_surroundings_are_read_linearly_as_far_as_the_steps_and_the_parts_add_up():
-    torch.manual_seed(0)
-    path = np.array([[at, at + 1] for at in range(8)])
-    table = neighbours_of(np.concatenate([path, path[:, ::-1]]), 9)
-    layer, cells = SurroundingsReadout(4, 24, 3), torch.randn(9, 4)
-    assert not layer(cells, table).any()
-    torch.nn.init.normal_(layer.weight)
-    edited = cells.clone()
-    edited[0] = torch.randn(4)
-    with watch(layer) as seen:
-        before = layer(cells, table)
-    assert (layer(edited, table) != before).any(1).tolist() == [True] * 4 + [False] * 5
-    torch.testing.assert_close(layer(2 * cells, table), 2 * before)
-    np.testing.assert_allclose(seen["part"][0].sum("step"), before.detach(), rtol=1e-5, atol=1e-5)

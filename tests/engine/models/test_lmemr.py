@@ -123,18 +123,8 @@ def model(cells, inputs):
 # ---- what an edit may change -------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def published(cells, inputs):
-    """As the paper has it: a graph per modality, no linear path."""
-    return trained(cells, inputs, epochs=1, graph_place="modalities", graph_own_path=False, linear_path=False)[0]
-
-
-@pytest.mark.parametrize("place", ["model", "published"])
 @pytest.mark.parametrize("name", MODALITIES)
-def test_editing_one_cell_changes_exactly_the_25_cells_within_three_steps_and_not_one_bit_elsewhere(
-    name, place, cells, inputs, request
-):
-    model = request.getfixturevalue(place)
+def test_editing_one_cell_changes_exactly_the_25_cells_within_three_steps_and_not_one_bit_elsewhere(name, cells, inputs, model):
     middle = SIDE * (SIDE // 2) + SIDE // 2
     before = model.predict_curves(inputs, cells)
     after = model.predict_curves(edited(inputs, name, middle), cells)
@@ -161,23 +151,6 @@ def test_cutting_an_edge_changes_only_cells_within_reach_of_its_ends(cells, inpu
     row, column = np.divmod(np.arange(len(cells)), SIDE)
     reach = np.minimum(row + column, row + abs(column - 1)) <= 2  # an end changes in the first block, two steps remain
     assert changed.any() and not changed[~reach].any()
-
-
-def test_without_an_edge_a_cell_that_counts_its_neighbours_notices_and_attention_over_equal_cells_cannot(cells, inputs):
-    """Every cell is made equal: then attention gives the same answer whatever the number of neighbours, unless it is told."""
-    equal = {
-        name: replace(modality, features=np.ones_like(modality.features), text=np.ones_like(modality.text))
-        for name, modality in inputs.modalities.items()
-        if name != "street_view"
-    }
-    alike = replace(inputs, modalities=equal)
-    for told in (False, True):
-        model, _ = build(cells, inputs, neighbour_count=told, modalities=tuple(equal))
-        if model.degree is not None:
-            torch.nn.init.ones_(model.degree)
-        flow = model.predict_curves(alike, cells).flow
-        same = np.allclose(flow[0], flow[40], rtol=1e-3)  # a corner and a cell inside
-        assert same is not told
 
 
 def test_influence_is_zero_beyond_three_steps_and_largest_on_the_cell_itself(cells, inputs, model):
@@ -241,11 +214,7 @@ def test_it_learns_the_level_that_its_inputs_show(cells, inputs):
         {"channel_similarity": "batch"},
         {"graph": "none"},
         {"graph": "mean", "graph_skips": False},
-        {"graph_own_path": False},
-        {"graph_place": "modalities"},
-        {"linear_path": False},
         {"graph": "self"},
-        {"neighbour_count": True},
         {"fusion": "flatten"},
         {"fusion": "gated"},
         {"fusion": "concatenate"},
@@ -289,25 +258,14 @@ def test_shuffled_captions_are_those_of_other_cells_and_the_same_every_time(cell
     torch.testing.assert_close(once.text[0].sort(0).values, own.text[0].sort(0).values)
 
 
-@pytest.mark.parametrize("place", ["model", "published"])
-def test_probes_of_the_specification_have_their_names_and_shapes(place, cells, inputs, request):
-    model = request.getfixturevalue(place)
+def test_probes_of_the_specification_have_their_names_and_shapes(cells, inputs, model):
     with watch(model) as seen:
         model.predict_curves(inputs, cells)
     c, count = model.config, len(cells)
-    own = {
-        "model": {
-            "context.cells.blocks.0.messages.attention": (count, c.graph_heads, 5),
-            "context.cells.blocks.2.messages.attention": (count, 1, 5),
-            "surroundings.part": (count, 4, 24),
-        },
-        "published": {
-            "context.satellite.blocks.0.messages.attention": (count, c.graph_heads, 5),
-            "context.satellite.blocks.2.messages.attention": (count, 1, 5),
-            "context_vector.street_view": (count, c.width),
-        },
-    }
     shapes = {
+        "context.satellite.blocks.0.messages.attention": (count, c.graph_heads, 5),
+        "context.satellite.blocks.2.messages.attention": (count, 1, 5),
+        "context_vector.street_view": (count, c.width),
         "branches.poi.channels.similarity": (c.width, c.width),
         "branches.height.spatial_vector": (count, c.width),
         "branches.height.text_vector": (count, c.width),
@@ -319,23 +277,9 @@ def test_probes_of_the_specification_have_their_names_and_shapes(place, cells, i
         "head.probability": (count, 24, c.bins),
         "head.level": (count, 24),
     }
-    for name, shape in (shapes | own[place]).items():
+    for name, shape in shapes.items():
         assert seen[name][0].shape == shape, name
     assert len({tuple(probe.axes) for name, probe in model.probes().items() if name.endswith("messages.attention")}) == 1
-
-
-def test_the_linear_path_reads_no_neighbour_without_a_graph_and_starts_at_nothing(cells, inputs):
-    fresh, alone = build(cells, inputs)[0], build(cells, inputs, graph="self")[0]
-    assert fresh.surroundings is not None and alone.surroundings is not None
-    assert fresh.surroundings.steps == fresh.config.graph_blocks and alone.surroundings.steps == 0
-    with watch(fresh, "surroundings.part") as seen:
-        fresh.predict_curves(inputs, cells)
-    assert not np.asarray(seen["surroundings.part"][0]).any()
-
-
-def test_the_published_size_has_one_graph_per_modality_and_no_linear_path():
-    paper = LMEMRConfig.preset("paper")
-    assert (paper.graph_place, paper.linear_path, paper.graph_own_path) == ("modalities", False, False)
 
 
 def test_effects_say_what_an_edit_needs_and_what_cannot_matter(cells, inputs):
