@@ -90,7 +90,9 @@ def gather_evidence(
     area = np.asarray(cells.to_crs(city.metric_crs).area, np.float64) / 1e6
     ids = cells["cell_id"].astype(str).to_numpy(object)
     if pictures is None:
-        measures = _leaf_counts(city, cells, poi_radius_m, attributes)
+        measures, counted = _leaf_counts(city, cells, poi_radius_m, attributes)
+        if counted and poi_radius_m > 0:
+            area = np.full(len(cells), np.pi * poi_radius_m**2 / 1e6)
         return [Evidence(ids[row], modality, measures[row], (), float(area[row])) for row in rows]
     encoder = DescriptorImages(modality)
     values = encoder.encode(pictures.images)
@@ -119,14 +121,15 @@ def described(speaker: Describer, evidence: Sequence[Evidence], with_trend: bool
 
 def _leaf_counts(
     city: City, cells: gpd.GeoDataFrame, radius_m: float, attributes: Sequence[str] | None
-) -> list[Mapping[str, float]]:
-    """Counts of leaf categories per cell, and `zone: ` attributes of the cells."""
+) -> tuple[list[Mapping[str, float]], bool]:
+    """Counts of leaf categories per cell, and `zone: ` attributes of the cells; and whether any places were counted."""
     found = count_pois(city, cells, radius_m, level="leaf", every_category=True, attributes=attributes)
     names = [name if column < found.categories else f"zone: {name}" for column, name in enumerate(found.components)]
-    return [
+    measures: list[Mapping[str, float]] = [
         {name: float(value) for name, value in zip(names, values, strict=True) if value != 0 and name != "zone: area_km2"}
         for values in found.counts
     ]
+    return measures, found.categories > 0
 
 
 def _map_measures(city: City, cells: gpd.GeoDataFrame) -> dict[str, npt.NDArray[np.float64]] | None:

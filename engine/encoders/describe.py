@@ -39,7 +39,7 @@ class Evidence:
         modality: `satellite`, `height`, `street_view` or `poi`.
         measures: Component to value, as measured (shares 0 to 1, metres, counts).
         images: Bytes of its pictures, none for `poi`.
-        area_km2: Area of the cell.
+        area_km2: Area of the ground that was measured: the cell, or the circle around its middle in which places were counted.
     """
 
     cell_id: str

@@ -10,6 +10,7 @@ import shapely
 from PIL import Image
 
 from engine.city.city import City
+from engine.encoders.cell_evidence import gather_evidence
 from engine.encoders.cell_features import MODALITIES, CellEncoding, encode_cells
 from engine.encoders.cell_pois import count_pois, is_attribute
 from engine.errors import CityError, ConfigError, EncoderError
@@ -264,6 +265,16 @@ def test_a_radius_counts_beyond_the_border():
     city = build(pois=places((0, "Bar"), (1, "Bar"), (2, "Bar")))
     assert count_pois(city, zones()).counts[:, 0].tolist() == [1, 1, 1]
     assert count_pois(city, zones(), radius_m=800).counts[:, 0].tolist() == [2, 3, 2], "neighbouring middles are 733 m apart"
+
+
+def test_places_in_a_circle_stand_on_the_ground_of_the_circle():
+    """Three bars within 800 m are three on 2.01 km², whatever the cell's area; counts that came with zones are of the zone."""
+    city = build(pois=places((0, "Bar"), (1, "Bar"), (2, "Bar")))
+    inside, around = (gather_evidence(city, zones(), "poi", [1], None, radius)[0] for radius in (0.0, 800.0))
+    assert inside.area_km2 == pytest.approx(0.815, rel=0.01) and inside.measures == {"Bar": 1}
+    assert around.area_km2 == pytest.approx(np.pi * 0.64) and around.measures == {"Bar": 3}
+    (zone,) = gather_evidence(build(), zones(poi_food=[3, 1, 2]), "poi", [1], None, 800.0)
+    assert zone.area_km2 == inside.area_km2
 
 
 def test_numbers_that_came_with_zones_are_features_and_their_gaps_are_marked():
