@@ -93,6 +93,18 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False, default=str) + "\n")
 
 
+def parse_json(text: str | bytes) -> Any:
+    """The value of a JSON text that came from outside.
+
+    Raises:
+        ValueError: If it is not JSON, or nested more deeply than can be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def read_json(path: Path) -> Any:
     """Reads a JSON file.
 
@@ -100,7 +112,7 @@ def read_json(path: Path) -> Any:
         MobiscopeError: If it is absent or not JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise MobiscopeError(f"`{path.name}` is missing from `{path.parent.name}`.") from None
     except ValueError as error:

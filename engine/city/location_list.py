@@ -2,8 +2,8 @@
 
 import csv
 import io
-import json
 
+from engine import store
 from engine.errors import ConfigError
 
 MOST_PLACES = 1_000_000
@@ -35,7 +35,7 @@ def read_location_list(content: bytes) -> tuple[str, ...]:
 
 def _of_json(text: str) -> list[str]:
     try:
-        found = json.loads(text)
+        found = store.parse_json(text)
     except ValueError as error:
         raise ConfigError(f"This looks like a JSON list of places but cannot be read: {error}.") from None
     if not all(isinstance(item, str | int) and not isinstance(item, bool) for item in found):

@@ -99,17 +99,19 @@ class IngestChoices(BaseModel):
         """
         try:
             return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigError(f"Recipe `{path.name}` cannot be read: {error}") from None
         except ValidationError as error:
             first = error.errors()[0]
             raise ConfigError(f"Recipe `{path.name}`: {'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+        except RecursionError:
+            raise ConfigError(f"Recipe `{path.name}` cannot be read: it is nested too deeply.") from None
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise ConfigError(f"Recipe `{path.name}` cannot be read: {error}") from None
 
 
 def _value(text: str) -> OptionValue:
     try:
         found: OptionValue = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise ConfigError(f"{text[:80]!r} is no value of an option. Put it in quotation marks to have it read as text.") from None
     return found
 

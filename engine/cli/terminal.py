@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
+from engine import store
+
 # Where nobody looks (a pipe, a file) nothing is folded to a window.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 200)
 err = Console(stderr=True, highlight=False)
@@ -47,7 +49,7 @@ def word(given: Any) -> str:
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
+        return store.parse_json(text)
     except ValueError:
         return text
 

@@ -334,7 +334,7 @@ class EndpointDescriber(Describer):
         if status != 200:
             raise _Unusable("rejected", f"the server rejects the request ({status}: {text[:200].strip()})", final=True)
         try:
-            raw = json.loads(text)
+            raw = store.parse_json(text)
             choices = raw["choices"]
             if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
                 raise KeyError("choices")
@@ -408,7 +408,7 @@ class EndpointDescriber(Describer):
         kept = []
         for line in lines:
             try:
-                entry = json.loads(line)
+                entry = store.parse_json(line)
             except ValueError:
                 continue
             if isinstance(entry, dict):

@@ -54,7 +54,7 @@ def read_experts(source: str, built_in: str) -> ExpertTexts:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError:
         raise ConfigError(f"{where} is not UTF-8 text. Save it as UTF-8.") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f" near line {mark.line + 1}" if mark else ""
         raise ConfigError(f"{where} is no YAML{line}. Write a list `experts:` of entries with `name` and `text`.") from None

@@ -8,6 +8,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from engine import store
 from engine.errors import ScenarioError
 from engine.scenarios.edits import AnyEdit
 
@@ -43,7 +44,7 @@ class Scenario(BaseModel):
             ScenarioError: In sentences, all problems at once: no JSON, another schema version, too many or unknown edits.
         """
         try:
-            raw = json.loads(text)
+            raw = store.parse_json(text)
         except ValueError as error:
             raise ScenarioError(f"This is no scenario file: {error}. Save one on the What-if page.") from None
         if not isinstance(raw, dict):

@@ -59,6 +59,7 @@ class TestExitCodes:
             (["train", "bigram", "--city", "Small", "--device", "abacus"], "device"),
             (["export", "Small", "--to", "csv", "--folder", "/proc/nowhere"], "/proc/nowhere"),
             (["ingest", "/nowhere/visits.csv", "--name", "X"], "visits.csv"),
+            (["train", "bigram", "--city", "Small", "--set", "epochs=" + "[" * 100_000], "valid integer"),
         ],
     )
     def test_refused_is_1_with_the_sentence_and_no_trace(self, mobiscope, city, words: list[str], sentence: str) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from engine import store
 from engine.city import times
 from engine.city.checks import Ledger
 from engine.city.readers.base import FileChoices, ReadContext, Reader, ReadResult, SniffedFile
@@ -201,8 +202,8 @@ def _shape(kind: str, text: str) -> shapely.Geometry | None:
     if kind not in _SHAPES:
         return None
     try:
-        shape = shapely.from_geojson(json.dumps({"type": kind, "coordinates": json.loads(text)}))
-    except (ValueError, RecursionError, shapely.GEOSException):
+        shape = shapely.from_geojson(json.dumps({"type": kind, "coordinates": store.parse_json(text)}))
+    except (ValueError, shapely.GEOSException):
         return None
     whole = shape is not None and not shape.is_empty and bool(np.isfinite(shapely.get_coordinates(shape)).all())
     return shape if whole else None
@@ -242,7 +243,7 @@ def _average_day(rows: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def _is_config(text: str) -> bool:
     try:
-        settings = json.loads(text)
+        settings = store.parse_json(text)
     except ValueError:
         return False
     return isinstance(settings, dict) and bool({"geo", "usr", "dyna", "info"} & set(settings))

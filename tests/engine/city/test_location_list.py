@@ -34,6 +34,7 @@ def test_numbers_are_ids_too() -> None:
         (b"name,kind\nx,y", "location_id"),
         (b'["a", {"b": 1}]', "ids only"),
         (b'["a"', "cannot be read"),
+        (b"[" * 100_000, "nested too deeply"),
         (b"\xff\xfe\x00", "UTF-8"),
         (b"a\0b", "zero bytes"),
     ],

@@ -30,6 +30,8 @@ def test_an_analysts_own_file_keeps_its_order(tmp_path):
         ("experts: [{name: a, text: b}, {name: 7, text: b}]", "expert 2 needs a `name`"),
         ("experts: [{name: a, text: b}, {name: ' a ', text: c}]", "two experts are called 'a'"),
         ("experts: [{name: a, text: b}, 5]", "expert 2 needs a `name`"),
+        ("[" * 100_000, "is no YAML"),
+        ("experts: 2001-13-45", "is no YAML"),
         ("!!python/object/apply:os.system ['true']", "is no YAML"),
     ],
 )

@@ -69,6 +69,7 @@ def test_names_and_notes_do_not_change_what_a_scenario_does() -> None:
     [
         ("{", "no scenario file"),
         ("[]", "holds no object"),
+        ("[" * 100_000, "no scenario file: it is nested too deeply"),
         (json.dumps({"schema_version": 99}), "schema version 99"),
         (json.dumps({"edits": [{"kind": "close_place", "location_id": "a"}] * 10_000}), "10,000 edits"),
         (json.dumps({"edits": [{"kind": "bomb_place"}]}), "cannot be read"),

@@ -174,7 +174,9 @@ def test_names_in_another_language_can_be_mapped_by_hand(tmp_path: Path) -> None
     assert IngestChoices.load(tmp_path / "recipe.yaml") == choices
 
 
-@pytest.mark.parametrize("text", ["files: [", "time_zon: x", "files: {a.csv: {maping: {}}}"])
+@pytest.mark.parametrize(
+    "text", ["files: [", "time_zon: x", "files: {a.csv: {maping: {}}}", "time_zone: 2001-13-45", "[" * 100_000]
+)
 def test_a_broken_recipe_is_refused_in_a_sentence(tmp_path: Path, text: str) -> None:
     (tmp_path / "r.yaml").write_text(text)
     with pytest.raises(ConfigError, match=r"r\.yaml"):
