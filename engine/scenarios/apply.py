@@ -35,7 +35,7 @@ from engine.scenarios.edits import (
     TurnKnob,
 )
 from engine.scenarios.last_visit import shift_last, stay_for
-from engine.scenarios.mechanisms import build_override
+from engine.scenarios.mechanisms import build_overrides
 from engine.scenarios.query import edit_histories
 from engine.scenarios.scenario import Scenario
 
@@ -220,7 +220,7 @@ def apply_to_histories(scenario: Scenario, histories: Histories) -> Histories:
 
 @contextmanager
 def mechanism_of(scenario: Scenario, predictor: Predictor | CurvePredictor) -> Iterator[None]:
-    """Puts the scenario's overrides into the model and turns its knobs while the block runs.
+    """Puts the scenario's overrides into the model, in their order, and turns its knobs while the block runs.
 
     Raises:
         ScenarioError: If the predictor has no such probe, or the action does not fit it.
@@ -237,8 +237,7 @@ def mechanism_of(scenario: Scenario, predictor: Predictor | CurvePredictor) -> I
     unknown = [edit.probe for edit in edits if edit.probe not in known]
     if unknown:
         raise ScenarioError(f"{predictor.title} has no probe {', '.join(unknown)}; it has {', '.join(known)}.")
-    changes = {edit.probe: build_override(edit, known[edit.probe]) for edit in edits}
-    with predictor.turned(**turns), override(predictor, changes):
+    with predictor.turned(**turns), override(predictor, build_overrides(edits, known)):
         yield
 
 

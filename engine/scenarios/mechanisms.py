@@ -1,7 +1,8 @@
 """Overrides of a mechanism: what may be done to a probe of each kind."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -63,6 +64,24 @@ def build_override(edit: OverrideProbe, probe: Probe) -> Callable[[Tensor], Tens
     if action.amount and not lowest <= amount <= highest:
         raise ScenarioError(f"`{edit.action}` on `{edit.probe}` takes an amount from {lowest:g} to {highest:g}, not {amount:g}.")
     return lambda value: _change(value, edit.action, edit.index, amount, edit.probe)
+
+
+def build_overrides(edits: Iterable[OverrideProbe], probes: Mapping[str, Probe]) -> dict[str, Callable[[Tensor], Tensor]]:
+    """Probe name to what the edits put there; of several edits of one probe each acts on what the one before it left.
+
+    Raises:
+        ScenarioError: As `build_override`.
+    """
+    steps: dict[str, list[Callable[[Tensor], Tensor]]] = {}
+    for edit in edits:
+        steps.setdefault(edit.probe, []).append(build_override(edit, probes[edit.probe]))
+    return {name: partial(_in_turn, tuple(changes)) for name, changes in steps.items()}
+
+
+def _in_turn(changes: tuple[Callable[[Tensor], Tensor], ...], value: Tensor) -> Tensor:
+    for change in changes:
+        value = change(value)
+    return value
 
 
 def _change(value: Tensor, action: str, index: int | None, amount: float, probe: str) -> Tensor:

@@ -61,7 +61,7 @@ class Dial(MobilityModel):
 
     @contextmanager
     def turned(self, **values: bool | int | float | str) -> Iterator[None]:
-        before, self.level = self.level, float(values["level"])
+        before, self.level = self.level, float(values.get("level", self.level))
         yield
         self.level = before
 

@@ -5,8 +5,11 @@ import torch
 
 from engine.errors import ScenarioError
 from engine.probes import Probe
+from engine.scenarios.apply import mechanism_of
 from engine.scenarios.edits import OverrideProbe
 from engine.scenarios.mechanisms import build_override
+from engine.scenarios.scenario import Scenario
+from tests.engine.scenarios.test_last_visit import Dial
 
 ROUTING = Probe("routing", ("sample", "expert"), "who is asked")
 WEIGHTS = torch.tensor([[0.5, 0.3, 0.2], [0.0, 1.0, 0.0]])
@@ -57,3 +60,21 @@ def test_an_override_that_does_not_fit_says_why(edit: dict, words: str) -> None:
 def test_an_expert_that_is_not_there_is_named() -> None:
     with pytest.raises(ScenarioError, match="none with index 7"):
         change("silence", index=7)
+
+
+def test_edits_of_one_probe_act_one_after_another() -> None:
+    """Two experts silenced leave all to the third; a dose after a silence shares out what the silence left."""
+    model = Dial()
+    model.routing, model.other = (Probe("routing", ("sample", "expert"), "who is asked") for _ in range(2))
+
+    def answer(*edits: OverrideProbe) -> tuple[torch.Tensor, torch.Tensor]:
+        with mechanism_of(Scenario(edits=edits), model):
+            return model.routing(WEIGHTS[:1]), model.other(WEIGHTS[:1])
+
+    silenced = [OverrideProbe(probe="routing", action="silence", index=index) for index in (0, 1)]
+    other = OverrideProbe(probe="other", action="force", index=1)
+    first, second = answer(silenced[0], other, silenced[1])
+    assert torch.allclose(first, torch.tensor([[0.0, 0.0, 1.0]])) and torch.equal(second, torch.tensor([[0.0, 1.0, 0.0]]))
+    dose = OverrideProbe(probe="routing", action="dose", index=1, amount=0.5)
+    assert torch.allclose(answer(silenced[0], dose)[0], torch.tensor([[0.0, 0.5, 0.5]]))
+    assert torch.allclose(answer(dose, silenced[0])[0], torch.tensor([[0.0, 7 / 9, 2 / 9]])), "the order is that of the edits"
