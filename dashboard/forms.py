@@ -3,6 +3,7 @@
 Titles, help, units and ranges come from the fields. What pydantic refuses is said as a sentence beside the form.
 """
 
+import re
 import types
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -197,7 +198,7 @@ def _widget(item: Control, value: Any, key: str, options: list[Any] | None) -> A
             item.title, value=", ".join(str(part) for part in value), key=key, help=f"{item.help} Separate by commas."
         )
         parts = [part.strip() for part in text.split(",") if part.strip()]
-        return tuple(int(part) if item.whole and part.lstrip("-").isdigit() else part for part in parts)
+        return tuple(int(part) if item.whole and re.fullmatch(r"-?[0-9]{1,18}", part) else part for part in parts)
     text = st.text_input(item.title, value="" if value is None else str(value), key=key, help=item.help)
     return None if item.optional and not text.strip() else text
 

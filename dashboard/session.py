@@ -120,7 +120,7 @@ def restore() -> list[str]:
             complaints.append(f"The link names the city {linked[:80]!r}, which is not here. Choose another one.")
         elif name == "run" and not _exists(store.runs_folder(), linked, "run.json"):
             complaints.append(f"The link names the run {linked[:80]!r}, which is not here. Choose another one.")
-        elif name == "step" and not linked.isdigit():
+        elif name == "step" and not _is_step(linked):
             complaints.append(f"The link names step {linked[:80]!r}; a step is a number.")
         else:
             put(name, linked)
@@ -148,7 +148,7 @@ def wanted_view() -> str | None:
 def set_linked(values: Mapping[str, str]) -> None:
     """Takes over what a saved view links to; what it leaves out is forgotten."""
     for name in _LINKED:
-        if name in values:
+        if name in values and (name != "step" or _is_step(values[name])):
             put(name, values[name])
         else:
             drop(name)
@@ -175,6 +175,11 @@ def _publish() -> None:
                 st.query_params[name] = wanted[name]
         elif name in st.query_params:
             del st.query_params[name]
+
+
+def _is_step(text: str) -> bool:
+    """Whether a link's step is a count: digits only (`isdigit` takes ² for one), and few enough to index samples."""
+    return text.isdecimal() and len(text) <= 9
 
 
 def _exists(parent: Any, name: str, marker: str) -> bool:

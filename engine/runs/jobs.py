@@ -39,7 +39,7 @@ _children_lock = threading.Lock()
 def slots() -> int:
     """How many jobs run at the same time: `MOBISCOPE_JOBS`, default one."""
     text = os.environ.get(SLOTS_VARIABLE, "1")
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise RunError(f"{SLOTS_VARIABLE} must be a whole number from 1; found {text!r}.")
     return int(text)
 

@@ -24,6 +24,7 @@ class Sampled(BaseModel):
     name: str = ""
     limit: int | None = None
     ids: tuple[str, ...] = ("p1", "p2")
+    sides: tuple[int, ...] = (3, -1)
     split: Split = Split()
 
     @model_validator(mode="after")
@@ -84,6 +85,15 @@ class TestOneForm:
         assert (config.size, config.kind, config.on, config.ids, config.split.history_days) == (12, "a", False, ("p9", "p8"), 9)
         assert forms.changed(config, Sampled())["size"] == 12
         assert "rate" not in forms.changed(config, Sampled())
+
+    @pytest.mark.parametrize("typed", ["²", "--5", "1, x", "9" * 5_000])
+    def test_what_is_no_whole_number_is_said_in_a_sentence(self, typed: str) -> None:
+        shown: dict = {}
+        at = page(Sampled(), shown)
+        at.text_input(key="form.sides").set_value(typed).run()
+        assert not at.exception
+        assert shown["config"] is None
+        assert at.error
 
     def test_what_contradicts_is_said_in_a_sentence(self) -> None:
         shown: dict = {}

@@ -81,6 +81,25 @@ def test_a_link_to_a_run_that_is_not_here_is_said(two_cities) -> None:
     assert any("is not here" in item.value for item in at.warning)
 
 
+@pytest.mark.parametrize("step", ["²", "9" * 30, "-1", "1.5", "two", "9" * 5_000])
+def test_a_step_that_is_no_count_is_said_and_the_pages_ask_another(two_cities, step: str) -> None:
+    at = open_app(city="first", user="anna", step=step)
+    assert not at.exception
+    assert any("a step is a number" in item.value for item in at.warning)
+    assert "mobiscope.step" not in at.session_state
+
+
+def test_a_saved_view_brings_no_step_that_is_no_count(two_cities) -> None:
+    at = open_app(city="first")
+    (two_cities / "views").mkdir()
+    (two_cities / "views" / "0123abcd.json").write_text('{"linked": {"city": "second", "user": "anna", "step": "²"}}')
+    at.query_params["view"] = "0123abcd"
+    at.run()
+    assert not at.exception
+    assert city_of(at) == "second"
+    assert "mobiscope.step" not in at.session_state
+
+
 def test_two_sessions_share_nothing_that_was_chosen(two_cities) -> None:
     alice, bob = open_app(city="first"), open_app(city="second")
     alice.session_state["mobiscope.selection"] = Selection(("loc-alice",), origin="map")

@@ -325,9 +325,10 @@ class TestQueue:
         assert [Run.open(one).status().position for one in ids] == [None, None, 1, 2]
         start_waiting()
         assert launched == ids[:2], "slots are full"
-        monkeypatch.setenv("MOBISCOPE_JOBS", "none")
-        with pytest.raises(RunError, match="whole number from 1; found 'none'"):
-            start_waiting()
+        for typed in ("none", "²", "0"):
+            monkeypatch.setenv("MOBISCOPE_JOBS", typed)
+            with pytest.raises(RunError, match=f"whole number from 1; found '{typed}'"):
+                start_waiting()
 
 
 def test_rename(by_hand: Workers, request_for) -> None:
