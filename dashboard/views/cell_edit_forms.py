@@ -12,6 +12,8 @@ from engine.city.images import encode_heights, encode_png, read_heights, read_im
 from engine.errors import MobiscopeError
 from engine.scenarios.cell_compare import Grounds
 from engine.scenarios.cell_edits import (
+    LARGEST,
+    MOST_PLACES,
     AddEdge,
     BlendCells,
     ChangeBuildings,
@@ -73,16 +75,17 @@ def _places(base: Grounds, outlines: CellOutlines, cell: str) -> None:
     is_count = at < modality.counts
     typical = float(modality.features[modality.present, at].mean()) if modality.present.any() else 0.0
     value = st.number_input(
-        "How many",
-        0.0,
-        1_000_000.0,
+        "How many" if is_count else "Its value",
+        0.0 if is_count else -LARGEST,
+        float(MOST_PLACES) if is_count else LARGEST,
         now,
         step=1.0 if is_count else None,
         format="%.0f" if is_count else "%.4g",
         key=f"what_if.cells.count.{cell}.{name}",
         help=f"Now {now:g}; the mean of all cells is {typical:.3g}.",
     )
-    if st.button("Set the count", key="what_if.cells.set_count", type="primary", disabled=value == now):
+    words = "Set the count" if is_count else "Set the value"
+    if st.button(words, key="what_if.cells.set_count", type="primary", disabled=value == now):
         _add(ChangePois(cell_id=cell, counts={name: round(value) if is_count else value}))
 
 

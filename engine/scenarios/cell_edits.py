@@ -15,7 +15,13 @@ PictureName = Literal["satellite", "height"]
 MOST_IMAGE_BYTES = 200_000
 """Largest picture inside a scenario file, before it is written as text; screens shrink uploads before they make the edit."""
 
-Count = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
+MOST_PLACES = 1_000_000
+"""Most places of a category that an edit can put into a cell: each of them is a row of the city's table."""
+
+LARGEST = 3e38
+"""Largest amount of an attribute either way: models read 32-bit numbers."""
+
+Amount = Annotated[float, Field(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 
 
 class CellEdit(Edit):
@@ -29,8 +35,10 @@ class ChangePois(CellEdit):
     """How many places of a category stand in a cell, or the value of an attribute that came with the zones."""
 
     kind: Literal["change_pois"] = "change_pois"
-    counts: dict[Annotated[str, Field(min_length=1, max_length=200)], Count] = Field(
-        min_length=1, max_length=200, description="Category (root or leaf) or attribute of the zones to its new value."
+    counts: dict[Annotated[str, Field(min_length=1, max_length=200)], Amount] = Field(
+        min_length=1,
+        max_length=200,
+        description=f"Category (root or leaf) to a whole number up to {MOST_PLACES:,}, or attribute of the zones to any number.",
     )
 
     def describe(self) -> str:

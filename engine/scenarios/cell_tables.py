@@ -13,7 +13,7 @@ from engine.city.images import encode_heights, read_heights, read_image
 from engine.city.schema import WGS84
 from engine.encoders.cell_pictures import pictures_of_cell
 from engine.errors import MobiscopeError, ScenarioError
-from engine.scenarios.cell_edits import ChangeBuildings, ChangeDescription, ChangePois, ChangeTile
+from engine.scenarios.cell_edits import MOST_PLACES, ChangeBuildings, ChangeDescription, ChangePois, ChangeTile
 from engine.scenarios.edits import AnyEdit
 
 EDITED = "scenario"
@@ -54,8 +54,10 @@ def _change_pois(city: City, edit: ChangePois) -> City:
     inside = cell_of(city.spatial("cells").iloc[[row]], points) == 0 if points is not None else np.zeros(0, bool)
     for name, count in edit.counts.items():
         if points is not None and (chosen := _of_category(points, name)).any():
-            if count != round(count):
-                raise ScenarioError(f"{count:g} places of `{name}` cannot stand in a cell; give a whole number.")
+            if not (0 <= count <= MOST_PLACES and count == round(count)):
+                raise ScenarioError(
+                    f"{count:g} places of `{name}` cannot stand in a cell; give a whole number from 0 to {MOST_PLACES:,}."
+                )
             points, inside = _set_count(points, inside, chosen, int(count), cells.iloc[[row]], str(table), name)
         elif not _set_attribute(cells, row, name, count):
             raise ScenarioError(_unknown_category(city, name, points, cells))
@@ -116,10 +118,8 @@ def _set_attribute(cells: gpd.GeoDataFrame, row: int, name: str, value: float) -
     column, _, label = name.partition(": ")
     at = cells.index[row]
     if name in cells and name != "geometry" and pd.api.types.is_numeric_dtype(cells[name]):
-        whole = pd.api.types.is_integer_dtype(cells[name]) and value == round(value)
-        if not whole:
-            cells[name] = cells[name].astype(float)
-        cells.loc[at, name] = int(value) if whole else value
+        cells[name] = cells[name].astype(float)  # whatever the column holds, any amount fits
+        cells.loc[at, name] = value
         return True
     if label and column in cells and (cells[column].astype(str) == label).any():
         if value <= 0:

@@ -31,7 +31,7 @@ MOST_BYTES = 2_000_000
 
 
 def bare_city() -> City:
-    """A grid of 48 cells with places and flows, but no imagery, buildings or districts; three cells were never counted."""
+    """A grid of 48 cells with places, elevation, income and flows, but no imagery, buildings or districts; three were never counted."""
     city = grid_city(6, 8)
     middle = city.spatial("cells").geometry.representative_point()
     kinds = ["Bar", "Office", "School"]
@@ -43,7 +43,9 @@ def bare_city() -> City:
         geometry=[Point(middle.iloc[row % 48].x, middle.iloc[row % 48].y) for row in range(96)],
         crs="EPSG:4326",
     )
-    return city.replace(pois=pois, outflow=city.table("outflow").drop(index=[5, 20, 33]))
+    measured = {"elevation": np.linspace(-6, 40, 48), "income": np.linspace(8e5, 3.2e6, 48)}
+    cells = city.spatial("cells").assign(**measured)
+    return city.replace(cells=cells, pois=pois, outflow=city.table("outflow").drop(index=[5, 20, 33]))
 
 
 @pytest.fixture(scope="session")
@@ -285,6 +287,23 @@ def test_an_uploaded_height_tile_keeps_its_metres_and_what_lies_outside(page) ->
     (edit,) = at.session_state["mobiscope.what_if.cells.stack"][1].done
     found = dict(zip(HEIGHT, measure_height(edit.picture), strict=True))
     assert (found["built share"], found["highest, m"]) == (0.5, 20)
+
+
+@pytest.mark.parametrize(("attribute", "row", "value"), [("elevation", 0, -12.5), ("income", 47, 5e6)])
+def test_attributes_below_zero_and_in_the_millions_are_set_as_they_are(attribute, row, value, page) -> None:
+    """Limits of 0 to 1,000,000 are those of places; the first cell lies 6 m below the sea, the last one earns 3.2 million."""
+    cells = open_city("gridford").table("cells")
+    cell, now = str(cells["cell_id"].iloc[row]), cells[attribute].iloc[row]
+    at = page("what_if", "gridford")
+    choose(at, "what_if.cells.category", attribute)
+    choose(at, "what_if.cell", cell)
+    field = by_key(at, f"what_if.cells.count.{cell}.{attribute}")
+    assert field.value == pytest.approx(now)
+    field.set_value(value).run()
+    button(at, "Set the value").click().run()
+    assert_healthy(at)
+    (edit,) = at.session_state["mobiscope.what_if.cells.stack"][1].done
+    assert edit == ChangePois(cell_id=cell, counts={attribute: value})
 
 
 def test_every_form_is_drawn(page) -> None:

@@ -15,6 +15,7 @@ from engine.city.flow_scale import FlowScale
 from engine.city.images import read_heights
 from engine.encoders.cell_features import MODALITIES
 from engine.encoders.cell_pictures import cell_pictures, pictures_of_cell
+from engine.encoders.cell_pois import count_pois
 from engine.errors import ScenarioError
 from engine.evaluation.flow_report import evaluate_curves
 from engine.models.base import Data
@@ -116,6 +117,19 @@ def test_counts_of_a_root_category_are_what_was_asked_for_and_nothing_else_moves
     expected = before.features.copy()
     expected[row, food], expected[row, shops] = 40, 0
     np.testing.assert_array_equal(after.features, expected)
+
+
+@pytest.mark.parametrize("amount", [-3.5, 0, 12, 4.2e6, -2e18, 1e30])
+def test_an_attribute_of_the_zones_takes_any_number(grounds, amount):
+    """Metres above the sea may be negative and incomes are in the millions, also where the column holds small whole numbers."""
+    cells = grounds.city.spatial("cells")
+    city = grounds.city.replace(cells=cells.assign(elevation=np.arange(len(cells), dtype=np.int16) - 5))
+    under = edit_city([ChangePois(cell_id="r002c002", counts={"elevation": amount})], city)
+    before, after = (count_pois(one, one.spatial("cells")) for one in (city, under))
+    expected = before.counts.copy()
+    row = list(cells["cell_id"]).index("r002c002")
+    expected[row, before.components.index("elevation")] = amount
+    np.testing.assert_array_equal(after.counts, expected)
 
 
 def test_buildings_grow_in_the_footprints_and_on_the_height_tile(grounds):
@@ -359,6 +373,8 @@ def test_what_does_not_fit_is_refused_with_every_reason(grounds):
     [
         (ChangePois(cell_id="r000c000", counts={"Volcano": 3}), "counts no `Volcano`"),
         (ChangePois(cell_id="r000c000", counts={"Food": 1.5}), "whole number"),
+        (ChangePois(cell_id="r000c000", counts={"Food": -1}), "-1 places of `Food` cannot stand in a cell"),
+        (ChangePois(cell_id="r000c000", counts={"Food": 2e6}), "from 0 to 1,000,000"),
         (ChangeTile(cell_id="r000c000", image=base64.b64encode(b"not a picture").decode()), "cannot be read"),
         (CutEdge(cell_id="r000c000", neighbour="r005c005"), "no neighbours"),
         (AddEdge(cell_id="r000c000", neighbour="r000c001"), "neighbours already"),
@@ -382,7 +398,8 @@ def test_an_edit_that_cannot_be_done_says_why(grounds, edit, words):
         {"kind": "blend_cells", "cell_id": "a", "like": "b", "alpha": 2},
         {"kind": "cut_edge", "cell_id": "a", "neighbour": "a"},
         {"kind": "drop_modality", "modality": "smell"},
-        {"kind": "change_pois", "cell_id": "a", "counts": {"Food": -1}},
+        {"kind": "change_pois", "cell_id": "a", "counts": {"Income": float("nan")}},
+        {"kind": "change_pois", "cell_id": "a", "counts": {"Income": -1e39}},
         {"kind": "change_pois", "cell_id": "a", "counts": {}},
     ],
 )
