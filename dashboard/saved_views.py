@@ -122,6 +122,22 @@ def forget_view(view_id: str) -> None:
     store.child(_folder(), f"{view_id}.json").unlink(missing_ok=True)
 
 
+def forget_views_of(city: str) -> None:
+    """Deletes the views, named or not, that hold something of a city: its people, places, selections or edits.
+
+    Args:
+        city: Slug of the city.
+    """
+    for path in _folder().glob("*.json"):
+        try:
+            view = _read(path.stem)
+        except (MobiscopeError, ValidationError, OSError):
+            continue
+        edited = {of.city for of in (view.what_if, view.what_if_cells) if of}
+        if city in edited | {view.linked.get("city")}:
+            path.unlink(missing_ok=True)
+
+
 def open_view(view_id: str) -> str:
     """Takes over a saved view.
 

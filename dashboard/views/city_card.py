@@ -12,6 +12,7 @@ import streamlit as st
 from dashboard import cached, navigation, panels, session, wording
 from dashboard.figures import base_map
 from dashboard.figures.week import week
+from dashboard.saved_views import forget_views_of
 from engine.city.city import City, delete_city
 from engine.city.data_card import DataCard
 from engine.city.schema import TABLES
@@ -287,8 +288,7 @@ def removal(slug: str) -> None:
     runs = runs_on(slug)
     st.markdown(
         f"Deleting **{wording.literal(city.name)}** removes its tables, images and {wording.counted(len(runs), 'run')} trained "
-        "on it, with their "
-        "checkpoints, predictions and logs. This cannot be undone. The files you brought stay where you have them."
+        "on it, with their checkpoints, predictions and logs, and the saved views of it. This cannot be undone. The files you brought stay where you have them."
     )
     sure = st.checkbox("I have what I need of it", key=f"city.sure.{slug}")
     if st.button("Delete this city", key="city.delete", disabled=not sure, type="primary"):
@@ -296,6 +296,7 @@ def removal(slug: str) -> None:
             for run in runs:
                 delete(run.id)
             delete_city(slug)
+            forget_views_of(slug)
         except MobiscopeError as error:
             panels.refusal(error)
             return

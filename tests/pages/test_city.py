@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from engine import store
 from engine.city.city import City, list_cities
+from engine.scenarios.edits import ClosePlace
 from tests.pages.conftest import assert_healthy, button, go, words
 
 CHECKINS = "visits of $x$ **bold**.csv"
@@ -100,10 +102,19 @@ class TestLooking:
         assert at.title[0].value == "Where would you like to look?"
 
     def test_nothing_of_a_deleted_city_is_left(self, open_page, own_copy, trained_home, tiny_city: City) -> None:
-        """Tables, runs with predictions and checkpoints, cached vectors, logs: gone; the canary is in no file that stays."""
+        """Tables, runs with predictions and checkpoints, cached vectors, logs, saved views with what was selected and edited: gone;
+        the canary is in no file that stays. A view of another city stays."""
         home = own_copy(trained_home)
         canary = str(tiny_city.table("locations")["name"].iloc[0])
         assert list((home / "runs").rglob("*.parquet"))
+        edits = {"city": "aldhaven", "edits": [ClosePlace(location_id="p1", note=canary).model_dump(mode="json")]}
+        views = {
+            "0000000a": {"linked": {"city": "aldhaven", "user": canary, "step": "3"}},
+            "0000000b": {"linked": {"city": "elsewhere"}, "what_if": edits, "name": "night"},
+            "0000000c": {"linked": {"city": "elsewhere"}},
+        }
+        for name, view in views.items():
+            store.write_json(home / "views" / f"{name}.json", view)
         at = open_page("city")
         at.session_state["city.below"] = "delete"
         at.run()
@@ -113,6 +124,7 @@ class TestLooking:
         left = [path for path in home.rglob("*") if path.is_file()]
         assert not [path for path in left if path.suffix in (".parquet", ".npy", ".npz", ".safetensors", ".pt")]
         assert not [path for path in left if canary.encode() in path.read_bytes()]
+        assert [path.stem for path in (home / "views").glob("*.json")] == ["0000000c"]
 
 
 class TestBringing:
