@@ -1,11 +1,15 @@
 """Named places inside a model that can be watched and overridden.
 
 A `Probe` is an identity module: `weights = self.role_routing(weights)`. `watch` collects what passes through as xarray with named axes;
-`override` replaces it. Pictures and mechanism what-ifs are therefore one primitive, and idle probes cost one attribute look-up.
+`override` replaces it. Pictures and mechanism what-ifs are therefore one primitive, and idle probes cost two look-ups in empty tables.
+
+Who listens is no property of the model: a block acts on what its own thread asks, so that several threads may ask one model at once.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +17,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
+from engine.blocks import held
 from engine.errors import ProbeError
 
 Kind = Literal["routing", "attention", "embedding", "gate", "curve", "token path", "similarity", "graph"]
@@ -32,29 +37,33 @@ class Probe(nn.Module):
     def __init__(self, kind: Kind, axes: Sequence[str], meaning: str, unit: str = "", paper: str = "") -> None:
         super().__init__()
         self.kind, self.axes, self.meaning, self.unit, self.paper = kind, tuple(axes), meaning, unit, paper
-        self._watcher: Callable[[Tensor], None] | None = None
-        self._override: Callable[[Tensor], Tensor] | None = None
 
     @property
     def is_watched(self) -> bool:
         """Whether someone listens; a model may compute what it would otherwise skip (attention weights)."""
-        return self._watcher is not None or self._override is not None
+        return self in _WATCHERS.get() or self in _OVERRIDES.get()
 
     @property
     def is_overridden(self) -> bool:
         """Whether something will be put in the value's place; a model must then compute with what comes out of the probe."""
-        return self._override is not None
+        return self in _OVERRIDES.get()
 
     def forward(self, value: Tensor) -> Tensor:
         """The value itself, or what an override makes of it."""
-        if self._override is not None:
-            replaced = self._override(value)
+        change, watcher = _OVERRIDES.get().get(self), _WATCHERS.get().get(self)
+        if change is not None:
+            replaced = change(value)
             if replaced.shape != value.shape:
                 raise ProbeError(f"An override gave shape {tuple(replaced.shape)} where {self.axes} has {tuple(value.shape)}.")
             value = replaced
-        if self._watcher is not None:
-            self._watcher(value)
+        if watcher is not None:
+            watcher(value)
         return value
+
+
+_NOBODY: Mapping[Any, Any] = MappingProxyType({})
+_WATCHERS: ContextVar[Mapping[Probe, Callable[[Tensor], None]]] = ContextVar("watchers", default=_NOBODY)
+_OVERRIDES: ContextVar[Mapping[Probe, Callable[[Tensor], Tensor]]] = ContextVar("overrides", default=_NOBODY)
 
 
 def probes(model: nn.Module) -> dict[str, Probe]:
@@ -66,7 +75,7 @@ def probes(model: nn.Module) -> dict[str, Probe]:
 def watch(
     model: nn.Module, *names: str, coordinates: Mapping[str, Sequence[Any] | np.ndarray] | None = None
 ) -> Iterator[dict[str, list[xr.DataArray]]]:
-    """Collects what passes through the named probes (all, if none is named) while the block runs.
+    """Collects what this thread sends through the named probes (all, if none is named) while the block runs.
 
     Args:
         model: Any module holding probes.
@@ -81,22 +90,22 @@ def watch(
     """
     known = probes(model)
     seen: dict[str, list[xr.DataArray]] = {}
-    with ExitStack() as stack:
-        for name in names or tuple(known):
-            probe = _find(known, name)
-            collected = seen.setdefault(name, [])
+    watchers = dict(_WATCHERS.get())
+    for name in names or tuple(known):
+        probe = _find(known, name)
+        collected = seen.setdefault(name, [])
 
-            def collect(value: Tensor, probe: Probe = probe, collected: list[xr.DataArray] = collected) -> None:
-                collected.append(_labelled(probe, value, coordinates or {}))
+        def collect(value: Tensor, probe: Probe = probe, collected: list[xr.DataArray] = collected) -> None:
+            collected.append(_labelled(probe, value, coordinates or {}))
 
-            before, probe._watcher = probe._watcher, collect
-            stack.callback(setattr, probe, "_watcher", before)
+        watchers[probe] = collect
+    with held(_WATCHERS, watchers):
         yield seen
 
 
 @contextmanager
 def override(model: nn.Module, changes: Mapping[str, Callable[[Tensor], Tensor]]) -> Iterator[None]:
-    """Replaces what passes through probes while the block runs.
+    """Replaces what this thread sends through probes while the block runs.
 
     Args:
         model: Any module holding probes.
@@ -106,11 +115,8 @@ def override(model: nn.Module, changes: Mapping[str, Callable[[Tensor], Tensor]]
         ProbeError: If a name is unknown or a replacement has another shape.
     """
     known = probes(model)
-    with ExitStack() as stack:
-        for name, change in changes.items():
-            probe = _find(known, name)
-            before, probe._override = probe._override, change
-            stack.callback(setattr, probe, "_override", before)
+    mine = {_find(known, name): change for name, change in changes.items()}
+    with held(_OVERRIDES, {**_OVERRIDES.get(), **mine}):
         yield
 
 

@@ -19,7 +19,7 @@ FLOORS = [
     {"layers", "encoders", "projection", "field"},
     {"probes"},
     {"city"},
-    {"errors", "device", "store", "faults"},
+    {"errors", "device", "store", "faults", "blocks"},
 ]
 
 

@@ -6,6 +6,7 @@ exchanged from outside, and attention can be watched and overridden through prob
 
 import json
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from engine.blocks import held
 from engine.errors import EncoderError
 from engine.probes import Probe
 
@@ -52,6 +54,7 @@ class Backbone(nn.Module):
         )
         for layer, probe in zip(model.layers, self.attention.values(), strict=True):
             layer.self_attn.mobiscope_probe = (probe,)  # in a tuple, so that the probe stays ours
+            layer.register_forward_hook(_keep_state)
 
     def replace_feed_forward(self, layer: int, make: Callable[[nn.Module], nn.Module]) -> None:
         """Puts `make(feed-forward)` in the place of a layer's feed-forward."""
@@ -82,22 +85,13 @@ class Backbone(nn.Module):
         mask = (steps[:, None] >= steps) & real[:, None]
         mask = (mask | torch.eye(length, dtype=torch.bool, device=tokens.device))[:, None]  # (sample, 1, query, key)
         states: list[Tensor] = []
-        hooks = []
-        if each_layer or not final_norm:
-            hooks = [
-                layer.register_forward_hook(lambda module, given, out: states.append(out[0] if isinstance(out, tuple) else out))
-                for layer in self.model.layers
-            ]
-        try:
+        with held(_STATES, states if each_layer or not final_norm else None):
             last = self.model(
                 inputs_embeds=tokens,
                 attention_mask=mask,
                 position_ids=(steps if positions is None else positions)[None],
                 use_cache=False,
             ).last_hidden_state
-        finally:
-            for hook in hooks:
-                hook.remove()
         if not final_norm:
             return torch.stack(states) if each_layer else states[-1]
         return torch.stack([self.model.norm(state) for state in states]) if each_layer else last
@@ -105,6 +99,15 @@ class Backbone(nn.Module):
     def gains(self) -> list[nn.Parameter]:
         """The gains of all normalisations, which are trained even where the weights are frozen (§6)."""
         return [parameter for name, parameter in self.model.named_parameters() if "norm" in name and parameter.ndim == 1]
+
+
+_STATES: ContextVar[list[Tensor] | None] = ContextVar("states after each layer of the running pass", default=None)
+
+
+def _keep_state(layer: nn.Module, given: Any, out: Any) -> None:
+    states = _STATES.get()
+    if states is not None:
+        states.append(out[0] if isinstance(out, tuple) else out)
 
 
 def random_backbone(

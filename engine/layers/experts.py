@@ -8,8 +8,8 @@ network once per expert. With `G = x Wg`, `U = x Wu` and `a_k = act(G + x Ag_k B
 so that the large matrices are kept and multiplied once, whatever the number of experts.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.blocks import held
 from engine.layers.routing import Choice, RoleRouter
 from engine.probes import Probe
 
@@ -196,32 +197,23 @@ class MixtureInPlace(nn.Module):
     Args:
         base: The feed-forward that was there.
         mixture: The mixture.
-        holder: Where the context of the running forward pass is.
     """
 
-    def __init__(self, base: nn.Module, mixture: RoleMixture, holder: "ContextHolder") -> None:
+    def __init__(self, base: nn.Module, mixture: RoleMixture) -> None:
         super().__init__()
         self.base = base
-        self._links: tuple[Any, ...] = (mixture, holder)
+        self._link: tuple[Any] = (mixture,)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(sample, token, width) to the same shape."""
-        mixture, holder = self._links
-        assert holder.context is not None, "the backbone was called outside of `ContextHolder.during`"
-        return mixture(tokens, self.base, holder.context)
+        (mixture,), context = self._link, _RUNNING.get()
+        assert context is not None, "the backbone was called outside of `during`"
+        return mixture(tokens, self.base, context)
 
 
-class ContextHolder:
-    """Hands the context of a forward pass to the mixtures inside a stock backbone, whose layers know nothing of it."""
+_RUNNING: ContextVar[RoutingContext | None] = ContextVar("routing of the running pass", default=None)
 
-    def __init__(self) -> None:
-        self.context: RoutingContext | None = None
 
-    @contextmanager
-    def during(self, context: RoutingContext) -> Iterator[RoutingContext]:
-        """Within the block the mixtures see this context."""
-        self.context = context
-        try:
-            yield context
-        finally:
-            self.context = None
+def during(context: RoutingContext) -> AbstractContextManager[RoutingContext | None]:
+    """Within the block the mixtures inside a stock backbone, whose layers know nothing of it, see this context."""
+    return held(_RUNNING, context)

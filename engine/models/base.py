@@ -64,6 +64,11 @@ class MobilityModel(nn.Module, ABC):
 
     A model is rebuilt from (config, city, split, seed) by `build`, then given weights by `load_state_dict`; whatever a forward
     pass needs is a parameter or a buffer, and what is not a tensor (vocabularies) is in `artefacts`.
+
+    In evaluation mode, as `Run.load` gives it, a model may be asked by several threads at once, and each of them may watch, override
+    or turn it without the others noticing. So nothing that belongs to one question may stand on the model or its modules: it is
+    passed along, or held by `engine.blocks.held` where code between does not pass it. What is kept from one question to the next
+    (views of places) is replaced whole, never changed in place. Training changes weights and mode, and is for one thread alone.
     """
 
     name: ClassVar[str]
@@ -117,7 +122,7 @@ class MobilityModel(nn.Module, ABC):
 
     @contextmanager
     def turned(self, **values: bool | int | float | str) -> Iterator[None]:
-        """Within the block the model answers with these knobs turned; one model must not be turned from two threads at once.
+        """Within the block the model answers this thread with these knobs turned.
 
         Raises:
             ConfigError: If there is no such knob, or a value is out of range.

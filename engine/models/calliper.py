@@ -116,7 +116,7 @@ class CaLLiPer(NextLocationModel):
         self.user_emb = Probe("embedding", ("sample", "feature"), "The vector of each sample's user.", paper="§2.2 user embedding")
         self.head_probability = Probe("curve", ("sample", "location"), "Probability of each place by the head alone.", paper="§2.2")
         self.return_probability = Probe("curve", ("sample", "location"), "Probability of each known place, given a return.")
-        self._views: dict[int, PlaceView] = {}
+        self._views: list[PlaceView] = []
         self._vectors: tuple[Places, Any, Tensor] | None = None
 
     # ---- building -------------------------------------------------------------------------------------------------------
@@ -211,13 +211,12 @@ class CaLLiPer(NextLocationModel):
 
     def view(self, places: Places) -> PlaceView:
         """How the model sees these places: codes, coordinates, texts. Kept for the last few `Places` objects."""
-        found = self._views.get(id(places))
-        if found is None or found.places is not places or found.code.device != self.device:
-            found = self.index.view(places, self.popularity.cpu().numpy(), self.device)
-            while len(self._views) >= 4:
-                self._views.pop(next(iter(self._views)))
-            self._views[id(places)] = found
-        return found
+        for known in self._views:
+            if known.places is places and known.code.device == self.device:
+                return known
+        view = self.index.view(places, self.popularity.cpu().numpy(), self.device)
+        self._views = [*self._views[-3:], view]  # a new list: other threads may be reading the old one
+        return view
 
     def location_vectors(self, view: PlaceView) -> Tensor:
         """(location, feature) frozen vectors, computed once per weight version and `Places`."""

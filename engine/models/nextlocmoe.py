@@ -19,21 +19,24 @@ Where we differ, and why (docs/nextlocmoe.md has the measurements):
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from engine.blocks import held
 from engine.city.city import City
 from engine.city.samples import Histories, Places, VisitLog
 from engine.encoders.backbone import Backbone, BackboneFolder, random_backbone
 from engine.encoders.expert_texts import ExpertTexts, changed_experts, read_experts
 from engine.encoders.text import text_encoder
 from engine.errors import ConfigError, RequirementError
-from engine.layers.experts import ContextHolder, MixtureInPlace, RoleMixture, RoutingContext
+from engine.layers.experts import MixtureInPlace, RoleMixture, RoutingContext, during
 from engine.layers.function_experts import FunctionMixture
 from engine.layers.history_encoder import keep_latest
 from engine.layers.position import GridPositions
@@ -136,7 +139,6 @@ class NextLocMoE(NextLocationModel):
         self.backbone = backbone
         self.read_history, self.read_current = (nn.Linear(visit, backbone.width, bias=False) for _ in range(2))
         self.prefix = nn.Parameter(torch.randn(c.prefix_tokens, backbone.width) * backbone.width**-0.5)
-        self._holder = ContextHolder()
         self.roles = nn.ModuleDict()
         for layer in c.expert_layers:
             mixture = RoleMixture(
@@ -144,7 +146,7 @@ class NextLocMoE(NextLocationModel):
                 c.router_form, c.rank, c.alpha, c.expert_dropout, c.expert_spread,
             )  # fmt: skip
             self.roles[f"layer_{layer + 1}"] = mixture
-            backbone.replace_feed_forward(layer, lambda base, mixture=mixture: MixtureInPlace(base, mixture, self._holder))  # type: ignore[misc]
+            backbone.replace_feed_forward(layer, lambda base, mixture=mixture: MixtureInPlace(base, mixture))  # type: ignore[misc]
         if c.head == "regression":
             self.head: Head = PointHead(backbone.width, frame.scale)
         elif c.head == "mdn":
@@ -156,8 +158,7 @@ class NextLocMoE(NextLocationModel):
             "token path", ("layer", "sample", "coordinate"),
             "Where the head would point after each layer, in city scales from the city's centre (x, y).", paper="§12",
         )  # fmt: skip
-        self._turned: dict[str, Any] = {}
-        self._views: dict[int, PlaceView] = {}
+        self._views: list[PlaceView] = []
 
     # ---- building -------------------------------------------------------------------------------------------------------
 
@@ -238,13 +239,12 @@ class NextLocMoE(NextLocationModel):
 
     def view(self, places: Places) -> PlaceView:
         """How the model sees these places. Kept for the last few `Places` objects."""
-        found = self._views.get(id(places))
-        if found is None or found.places is not places or found.xy.device != self.device:
-            found = self.frame.view(places, self.popularity.cpu().numpy(), self.device)
-            while len(self._views) >= 4:
-                self._views.pop(next(iter(self._views)))
-            self._views[id(places)] = found
-        return found
+        for known in self._views:
+            if known.places is places and known.xy.device == self.device:
+                return known
+        view = self.frame.view(places, self.popularity.cpu().numpy(), self.device)
+        self._views = [*self._views[-3:], view]  # a new list: other threads may be reading the old one
+        return view
 
     def location_codes(self, xy: Tensor) -> Tensor:
         """(..., 2) normalised coordinates to (..., feature) location vectors."""
@@ -294,7 +294,7 @@ class NextLocMoE(NextLocationModel):
         longest = c.history_visits + c.current_visits
         positions = torch.cat([torch.arange(prefix), prefix + longest - window.real.shape[1] + torch.arange(window.real.shape[1])])
         context = RoutingContext(summary, real, prefix, self._role_vectors(), self._choice())
-        with self._holder.during(context):
+        with during(context):
             states = self.backbone(tokens.to(self._dtype()), real, positions.to(tokens.device), each_layer, c.final_norm)
         if each_layer:
             self.layer_points(torch.stack([self.head.points(state[:, -1].float()) for state in states]))
@@ -403,16 +403,18 @@ class NextLocMoE(NextLocationModel):
 
     @contextmanager
     def turned(self, **values: bool | int | float | str) -> Iterator[None]:
-        """Within the block the model answers with these knobs turned.
+        """Within the block the model answers this thread with these knobs turned.
 
         Raises:
             ConfigError: If there is no such knob, or a value is out of range.
         """
-        before, self._turned = self._turned, self._turned | checked_turns(self, values)
-        try:
+        turned = {**self._turned, **checked_turns(self, values)}
+        with held(_TURNED, {**_TURNED.get(), self: turned}):
             yield
-        finally:
-            self._turned = before
+
+    @property
+    def _turned(self) -> Mapping[str, Any]:
+        return _TURNED.get().get(self, {})
 
     def encode_roles(self, texts: list[str]) -> Tensor:
         """(text, feature) vectors of texts as the routers read them.
@@ -449,6 +451,9 @@ class NextLocMoE(NextLocationModel):
     def embeddings(self, places: Places) -> dict[str, Embedding]:
         """Location vectors, hours, weekdays, function experts at each place, and the role experts' changes."""
         return declared_embeddings(self, places)
+
+
+_TURNED: ContextVar[Mapping[NextLocMoE, Mapping[str, Any]]] = ContextVar("turned knobs", default=MappingProxyType({}))
 
 
 def _backbone_and_vectors(

@@ -226,7 +226,9 @@ class PlaceFrame:
 
     def user_rows(self, histories: Histories, users: list[str]) -> np.ndarray:
         """(sample,) int64 row of each sample's user in the training vocabulary, -1 for users nobody knows."""
-        if self._users is None or self._users[0] is not histories.users:
+        kept = self._users
+        if kept is None or kept[0] is not histories.users:
             known = {user: row for row, user in enumerate(users)}
-            self._users = (histories.users, np.array([known.get(str(user), -1) for user in histories.users] + [-1], np.int64))
-        return self._users[1][histories.user]
+            kept = (histories.users, np.array([known.get(str(user), -1) for user in histories.users] + [-1], np.int64))
+            self._users = kept
+        return kept[1][histories.user]

@@ -1,5 +1,8 @@
 """Probes: watching changes nothing, overriding changes what it says, and everything is as before when the block ends."""
 
+import copy
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +10,7 @@ from torch import nn
 
 from engine.errors import ProbeError
 from engine.probes import Probe, override, probes, watch
+from tests.engine.threads import in_another_thread
 
 
 class Doubler(nn.Module):
@@ -72,6 +76,44 @@ def test_nothing_stays_behind_when_the_block_fails() -> None:
     with pytest.raises(ZeroDivisionError), override(model, {"doubled": lambda value: value * 0}), watch(model):
         raise ZeroDivisionError
     assert torch.equal(model(VALUE), 2 * VALUE) and not any(probe.is_watched for probe in probes(model).values())
+
+
+def test_a_block_acts_on_its_own_thread_alone() -> None:
+    model = Doubler()
+    with override(model, {"doubled": torch.zeros_like}), watch(model) as seen:
+        assert torch.equal(in_another_thread(lambda: model(VALUE)), 2 * VALUE)
+        assert not any(seen.values()) and not in_another_thread(lambda: model.doubled.is_watched)
+        assert model(VALUE).abs().sum() == 0 and len(seen["doubled"]) == 1
+
+
+def test_blocks_inside_one_another_add_up_and_end_one_by_one() -> None:
+    model = Doubler()
+    with override(model, {"inner.0": lambda value: value + 1}):
+        with override(model, {"doubled": torch.negative}):
+            assert torch.equal(model(VALUE), -2 * (VALUE + 1))
+        assert torch.equal(model(VALUE), 2 * (VALUE + 1))
+
+
+def test_a_block_that_is_never_closed_stays_with_its_thread() -> None:
+    model = Doubler()
+
+    def abandoned() -> Iterator[torch.Tensor]:
+        with override(model, {"doubled": torch.zeros_like}):
+            yield model(VALUE)
+
+    asked = abandoned()
+    assert in_another_thread(lambda: next(asked)).abs().sum() == 0
+    assert torch.equal(model(VALUE), 2 * VALUE)
+    with override(model, {"doubled": torch.negative}):
+        with pytest.raises(ValueError, match="different Context"):
+            asked.close()
+        assert torch.equal(model(VALUE), -2 * VALUE), "closing it here takes nothing away from this thread"
+
+
+def test_a_copy_of_a_model_is_not_watched_with_it() -> None:
+    model = Doubler()
+    with override(model, {"doubled": torch.zeros_like}):
+        assert torch.equal(copy.deepcopy(model)(VALUE), 2 * VALUE)
 
 
 def test_unknown_names_and_wrong_shapes_are_told() -> None:

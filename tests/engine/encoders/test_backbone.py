@@ -1,6 +1,7 @@
 """The transformer from a folder or at random: what is loaded, what is refused and how, and that attention can be watched."""
 
 import json
+import threading
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ import torch
 from engine.encoders.backbone import BackboneFolder, random_backbone
 from engine.errors import EncoderError
 from engine.probes import override, watch
+from tests.engine.threads import in_another_thread
 
 SHAPE = {
     "vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 3, "num_attention_heads": 2,
@@ -204,3 +206,19 @@ def test_the_states_of_each_layer_end_with_the_answer(random):
     layers = random(tokens, real, each_layer=True)
     assert layers.shape == (2, 2, 6, 16)
     torch.testing.assert_close(layers[-1], random(tokens, real))
+
+
+@pytest.mark.parametrize("settings", [{"each_layer": True}, {"final_norm": False}], ids=["each layer", "before the norm"])
+def test_states_are_those_of_the_own_pass_though_another_thread_reads_in_its_midst(random, settings):
+    tokens, real = torch.randn(3, 6, 16), torch.ones(3, 6, dtype=torch.bool)
+    wanted = random(tokens, real, **settings)
+    meanwhile, own = [], threading.current_thread()
+
+    def another(value):
+        assert threading.current_thread() is own, "an override of one thread must not act in another"
+        meanwhile.append(in_another_thread(lambda: random(tokens, real, **settings)))
+        return value
+
+    with override(random, {"attention.layer_2": another}):
+        torch.testing.assert_close(random(tokens, real, **settings), wanted)
+    assert len(meanwhile) == 1 and torch.equal(meanwhile[0], wanted)

@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from engine.layers.experts import ContextHolder, LowRankExperts, MixtureInPlace, RoleMixture, RoutingContext
+from engine.layers.experts import LowRankExperts, MixtureInPlace, RoleMixture, RoutingContext, during
 from engine.layers.routing import Choice
 from engine.probes import override, watch
+from tests.engine.threads import in_another_thread
 
 WIDTH, HIDDEN, EXPERTS = 24, 40, 11
 
@@ -144,12 +145,12 @@ def test_forcing_an_expert_is_that_expert_alone_and_silencing_it_shares_its_weig
 
 def test_a_mixture_in_place_registers_only_the_feed_forward(mixture):
     roles, base = mixture
-    holder = ContextHolder()
-    stand_in = MixtureInPlace(base, roles, holder)
+    stand_in = MixtureInPlace(base, roles)
     assert all(name.startswith("base.") for name, _ in stand_in.named_parameters())
     given, tokens = context(), torch.randn(3, 6, WIDTH)
-    with holder.during(given):
+    with during(given):
         torch.testing.assert_close(stand_in(tokens), roles(tokens, base, given))
-    assert holder.context is None
+        with pytest.raises(AssertionError, match="outside"):
+            in_another_thread(lambda: stand_in(tokens))
     with pytest.raises(AssertionError, match="outside"):
         stand_in(tokens)

@@ -1,5 +1,7 @@
 """What every entry of MODELS promises, whoever wrote it."""
 
+import copy
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -12,10 +14,11 @@ from engine.city.samples import VisitLog, build_samples
 from engine.city.splits import Split
 from engine.errors import ConfigError
 from engine.models import MODELS, get_model, task_of
-from engine.models.base import Data, MobilityModel
+from engine.models.base import Data, GridModel, MobilityModel
 from engine.models.declarations import Missing, Warned
 from engine.models.stage import Stage
 from engine.probes import override, watch
+from tests.engine.threads import in_another_thread
 
 NEXT_LOCATION = [name for name in MODELS if task_of(name) == "next_location"]
 GRID = [name for name in MODELS if task_of(name) == "grid_flow"]
@@ -250,6 +253,63 @@ def test_declared_embeddings_have_a_row_per_id(name, data, build):
         assert len(embedding.ids) == len(embedding.vectors) and np.isfinite(embedding.vectors).all() and embedding.meaning
         if embedding.subject == "location":
             np.testing.assert_array_equal(embedding.ids, places.ids)
+
+
+# ---- several threads ----------------------------------------------------------------------------------------------------------
+
+
+def answered(model: MobilityModel, data: Data, rows: slice) -> np.ndarray:
+    """What the model answers to some questions; a model of cells answers all of them at once."""
+    if isinstance(model, GridModel):
+        return model.predict_curves(data.inputs, data.cells).flow
+    return model.predict(data.samples.of_part("test").histories(rows)).log_probability
+
+
+MINE, THEIRS = slice(0, 8), slice(8, 20)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_another_thread_may_ask_in_the_midst_of_a_pass(name, data_of, build):
+    """At every probe the pass stops until another thread has been answered a question of its own."""
+    model, data = build(name).eval(), data_of(name)
+    theirs, met, own = answered(model, data, THEIRS), [], threading.current_thread()
+
+    def meanwhile(value):
+        assert threading.current_thread() is own, "an override of one thread must not act in another"
+        met.append(np.array_equal(in_another_thread(lambda: answered(model, data, THEIRS)), theirs))
+        return value
+
+    with override(model, dict.fromkeys(model.probes(), lambda value: value)):
+        mine = answered(model, data, MINE)
+    with override(model, dict.fromkeys(model.probes(), meanwhile)):
+        np.testing.assert_array_equal(answered(model, data, MINE), mine)
+    assert met and all(met)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_watching_overriding_and_turning_are_for_the_own_thread(name, data_of, build):
+    model, data = build(name).eval(), data_of(name)
+    before = answered(model, data, MINE)
+    knobs = {"transformer_reads_history": False} if "transformer_reads_history" in model.knobs() else {}
+    silenced = {probe: torch.zeros_like for probe, found in model.probes().items() if found.kind == "embedding"}
+    with model.turned(**knobs), watch(model) as seen:
+        turned = answered(model, data, MINE)
+        assert any(seen.values()) and (not knobs or not np.array_equal(turned, before))
+        for arrays in seen.values():
+            arrays.clear()
+        with override(model, silenced):
+            np.testing.assert_array_equal(in_another_thread(lambda: answered(model, data, MINE)), before)
+            assert not any(seen.values())
+            assert not np.array_equal(answered(model, data, MINE), turned)
+    np.testing.assert_array_equal(answered(model, data, MINE), before)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_copy_answers_the_same_and_is_not_touched_by_blocks_around_the_original(name, data_of, build):
+    model, data = build(name).eval(), data_of(name)
+    before = answered(model, data, MINE)
+    with override(model, {probe: torch.zeros_like for probe, found in model.probes().items() if found.kind == "embedding"}):
+        np.testing.assert_array_equal(answered(copy.deepcopy(model), data, MINE), before)
 
 
 # ---- models of cells ---------------------------------------------------------------------------------------------------------
