@@ -108,8 +108,12 @@ def metric_unit(metric: str) -> str:
     return _metrics()[metric].unit if metric in _metrics() else ""
 
 
-def slice_titles() -> dict[str, tuple[str, str]]:
-    """Slice to its title and meaning."""
+def slice_titles(task: "Task") -> dict[str, tuple[str, str]]:
+    """Slice of a task to its title and meaning."""
+    if task == "grid_flow":
+        from engine.evaluation.flow_report import FLOW_SLICES
+
+        return {name: (declared.title, declared.meaning) for name, declared in FLOW_SLICES.items()}
     from engine.evaluation.slices import SLICES
 
     return {name: (declared.title, declared.meaning) for name, declared in SLICES.items()}

@@ -11,6 +11,7 @@ import pydeck as pdk
 from PIL import Image, ImageDraw, ImageFont
 
 from dashboard.figures import colours
+from dashboard.figures.base_map import REFERENCE_SIZE
 from dashboard.figures.colours import Theme
 
 _SHARPNESS = 2
@@ -27,8 +28,9 @@ def still(deck: pdk.Deck, theme: Theme, size: tuple[int, int] = (700, 560)) -> I
     """
     content = json.loads(deck.to_json())
     view = content["initialViewState"]
-    # The view state is made for a map of about this width; another width keeps the same ground in sight.
-    projection = _Projection(view["longitude"], view["latitude"], view["zoom"], size)
+    # The view state is made for a map of the reference size; another size keeps the same ground in sight.
+    fit = min(own / made for own, made in zip(size, REFERENCE_SIZE, strict=True))
+    projection = _Projection(view["longitude"], view["latitude"], view["zoom"] + math.log2(fit), size)
     image = Image.new("RGB", (size[0] * _SHARPNESS, size[1] * _SHARPNESS), colours.rgb(colours.ground("beyond", theme)))
     for layer in content["layers"]:
         if layer.get("visible", True) and layer["@@type"] in _DRAWERS:

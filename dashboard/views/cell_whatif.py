@@ -15,6 +15,7 @@ from dashboard.figures.curve_day import day_curves
 from dashboard.figures.frame import chart_config
 from dashboard.views import cell_choice, cell_clock, cell_edit_forms, cell_errors, cell_stack, scenario_in_hand
 from dashboard.views.export_menu import export_menu
+from dashboard.views.report_button import report_button
 from engine.errors import MobiscopeError
 from engine.evaluation.flow_metrics import FLOW_METRICS
 from engine.scenarios.cell_compare import CurveComparison, compare_curve_metrics
@@ -54,9 +55,11 @@ def draw(slug: str, run_id: str) -> None:
         panels.head(QUESTION, _answer(comparison, scenario, predictor, outlines))
     with left:
         _map(slug, run_id, comparison, outlines, cells, scenario)
-    below = st.segmented_control(
-        "Below", BELOW, default=BELOW[0], required=True, key="what_if.cells.below", label_visibility="collapsed"
-    )
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        below = st.segmented_control(
+            "Below", BELOW, default=BELOW[0], required=True, key="what_if.cells.below", label_visibility="collapsed"
+        )
+        report_button(run_id, "what_if.report", scenario, comparison)
     with panels.guarded(f"showing {below}"):
         match below:
             case "Changed cells":

@@ -12,6 +12,7 @@ from dashboard.cached.score_data import LISTED
 from dashboard.figures.bars import metric_bars
 from dashboard.figures.frame import chart_config
 from dashboard.figures.slice_bars import slice_bars
+from dashboard.views import cell_versus
 from dashboard.views.export_menu import export_menu
 from dashboard.views.job_card import STATES
 from dashboard.views.report_button import report_button
@@ -141,7 +142,7 @@ def one(run: RunSummary) -> None:
         if st.button("Open", key="runs.open", type="primary", help="Makes it the run of all pages and goes to its predictions."):
             session.set_run(run.id, city=run.city)
             navigation.open_page(navigation.ANSWERS_OF[cached.run_task(run.id)] if run.state == "DONE" else "train")
-        if run.state == "DONE" and cached.run_task(run.id) == "next_location":
+        if run.state == "DONE":
             report_button(run.id, "runs.report")
         with st.popover("Rename"):
             name = st.text_input("Name", value=run.name, max_chars=120, key=f"runs.name.{run.id}")
@@ -221,7 +222,7 @@ def _cell(row: Any) -> str:
 
 def _by_slice(run: RunSummary) -> None:
     table = cached.run_table(run.id, "metrics")
-    titles = cached.slice_titles()
+    titles = cached.slice_titles(cached.run_task(run.id))
     names = [name for name in dict.fromkeys(table["slice"]) if name != "all"]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         linked, _, group = (session.slice_name() or "").partition("=")
@@ -382,8 +383,7 @@ def comparison(first: RunSummary, second: RunSummary) -> None:
     counted = {"n": st.column_config.NumberColumn(format="localized")}
     st.dataframe(shown, hide_index=True, key="runs.difference", column_config=counted)
     _setup(first, second)
-    if not is_grid:
-        versus(first, second)
+    (cell_versus.versus if is_grid else versus)(first, second)
 
 
 def _setup(first: RunSummary, second: RunSummary) -> None:

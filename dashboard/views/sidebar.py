@@ -101,7 +101,7 @@ def _slice() -> None:
     chosen = session.slice_group()
     if chosen is None:
         return
-    titles = cached.slice_titles()
+    titles = cached.slice_titles("next_location")
     with st.container(border=True, gap="xsmall"):
         st.markdown(f"**Slice** {wording.literal(titles.get(chosen[0], (chosen[0], ''))[0])}: {wording.literal(chosen[1])}")
         st.button("All cases", key="sidebar.all_cases", on_click=session.set_slice, args=(None,), type="tertiary")

@@ -50,7 +50,7 @@ def bare_city() -> City:
 
 @pytest.fixture(scope="session")
 def grid_home(tmp_path_factory, city_home) -> Path:
-    """A home with two cities and a finished grid run on each; read-only."""
+    """A home with two cities, a finished grid run on each, and one of another seed, `second`, on the synthetic city; read-only."""
     home = tmp_path_factory.mktemp("grid-home")
     shutil.copytree(city_home, home, dirs_exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
@@ -65,11 +65,12 @@ def grid_home(tmp_path_factory, city_home) -> Path:
                     city=city,
                     preset="tiny",
                     config=QUICK,
-                    name=city,
+                    name=name,
+                    seed=seed,
                     split={"kind": "spatial_blocks", "block_cells": 2},
                 )
             )
-            for city in ("aldhaven", "gridford")
+            for name, city, seed in (("aldhaven", "aldhaven", 0), ("gridford", "gridford", 0), ("second", "aldhaven", 1))
         ]
         until = time.monotonic() + 400
         while any(not Run.open(run).status().has_ended for run in runs) and time.monotonic() < until:
@@ -184,7 +185,7 @@ def test_the_job_card_leads_to_the_page_that_shows_what_the_run_answers(page) ->
 
 
 def test_the_interval_says_how_often_it_held(page) -> None:
-    table = next(Run.open(run.id) for run in list_runs() if run.city == "aldhaven").table("metrics")
+    table = next(Run.open(run.id) for run in list_runs() if run.name == "aldhaven").table("metrics")
     row = table.query("slice == 'all' and metric == 'coverage' and predictor == 'lmemr'").iloc[0]
     said = f"Its 80 % interval held {wording.percent(row['value'])} "
     assert said in words(page("grid_mobility")) and said in words(page("what_if"))
@@ -228,7 +229,7 @@ def test_what_the_model_looked_at_is_shown_in_every_way(page) -> None:
     for shown in ("openness", "influence", "reach", "fusion"):
         assert decks(choose(at, "attention.cells.shown", shown))
     taken = next(frame.value for frame in at.dataframe if "cell" in frame.value.columns)
-    assert list(taken.columns) == ["cell", *(f"All modalities, layer {number}" for number in (1, 2, 3))]
+    assert list(taken.columns) == ["cell", *(f"Seen from above, layer {number}" for number in (1, 2, 3))]
     assert np.allclose(taken.drop(columns="cell").sum(), 1, atol=1e-5)
 
 
@@ -330,6 +331,88 @@ def test_leaving_a_district_out_offers_a_training(page) -> None:
     at.run()
     assert button(at, "Train without it")
     assert "no curve changes" in at.markdown[0].value
+
+
+# ---- runs ------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def compared(page):
+    """The Runs page with both runs of the synthetic city picked."""
+    at = page("runs")
+    names = list(at.dataframe[0].value["run"])
+    at.session_state["runs.table"] = {
+        "selection": {"rows": [names.index("aldhaven"), names.index("second")], "columns": [], "cells": []}
+    }
+    at.run()
+    assert_healthy(at)
+    return at
+
+
+def test_two_runs_of_cells_are_compared_figure_by_figure_and_cell_by_cell(compared) -> None:
+    """The cells each wins are its own test cells, nearer by what the two errors differ, most first."""
+    said = words(compared)
+    assert "aldhaven minus second" in said and "Cells each wins" in said and "A day in" in said
+    won = next(frame.value for frame in compared.dataframe if "gain" in frame.value)
+    assert (won["gain"] > 0).all() and won["gain"].is_monotonic_decreasing
+    assert np.allclose(won["gain"], won["error_second"] - won["error_first"])
+    runs = {run.name: Run.open(run.id) for run in list_runs()}
+    wrong = []
+    for name in ("aldhaven", "second"):
+        table = runs[name].table("predictions").query("predictor == 'lmemr' and part == 2")
+        wrong.append((table["predicted"] - table["observed"]).abs().groupby(table["cell_id"]).sum())
+    gain = wrong[1] - wrong[0]
+    assert won["gain"].to_numpy() == pytest.approx(np.sort(gain[gain > 0])[::-1], rel=1e-3)
+    assert f"is nearer in {(gain > 0).sum()} of {len(gain)} test cells" in said
+
+
+def test_both_answers_stand_on_two_maps_of_one_scale_and_one_hour(compared) -> None:
+    def maps() -> tuple[dict, dict, list[str]]:
+        [component] = [item for item in compared.get("component_instance") if "left:" in item.proto.json_args]
+        assert len(component.proto.json_args) < MOST_BYTES
+        layers = {layer["id"]: layer for layer in json.loads(json.loads(component.proto.json_args)["json"])["layers"]}
+        legend = "\n".join(str(item.proto.body) for item in compared.get("html"))
+        return layers["left:cells"], layers["right:cells"], legend
+
+    first, second, legend = maps()
+    assert len(first["data"]) == len(second["data"]) == 36
+    trips = np.array([float(row["tip"].split("\n")[1].split()[0].replace(",", "")) for row in first["data"] + second["data"]])
+    red = np.array([row["c"][0] for row in first["data"] + second["data"]])
+    assert (np.diff(red[np.lexsort((red, trips))]) >= 0).all(), "more trips are never less yellow, on whichever map"
+    choose(compared, "versus.cells.hour", 17)
+    assert maps()[2] == legend, "one scale for all hours"
+    assert maps()[0]["data"] != first["data"] and maps()[1]["data"] != second["data"], "one clock turns both"
+    choose(compared, "versus.cells.shown", "difference")
+    assert "+" in maps()[2]
+
+
+def test_a_cell_that_was_won_is_opened_with_the_run_that_won_it(compared) -> None:
+    choose(compared, "versus.winner", "second")
+    name = next(frame.value for frame in compared.dataframe if "gain" in frame.value)["cell"].iloc[0]
+    button(compared, "Look inside this cell").click().run()
+    assert_healthy(compared)
+    assert compared.title[0].value == "How does this cell breathe through the day?"
+    assert name.split(" · ")[0] in compared.markdown[0].value
+    assert compared.session_state["mobiscope.run"] == next(run.id for run in list_runs() if run.name == "second")
+
+
+def test_the_report_of_a_run_of_cells_holds_its_maps_and_days(grid_home, monkeypatch) -> None:
+    """Only what belongs to cells: no place, no first guess; what is asked for is drawn and nothing is loaded."""
+    from dashboard.views.report_button import report
+
+    monkeypatch.setenv("MOBISCOPE_HOME", str(grid_home))
+    for city in ("aldhaven", "gridford"):
+        page = report(next(run.id for run in list_runs() if run.name == city), city)
+        assert page.count("<img alt=") == 2 and "the busiest; test cells are outlined" in page
+        for words_of_it in (
+            "R² (log scale)",
+            "WAPE by flow of the cell",
+            "MAE by hour",
+            "The test cell predicted worst",
+            "Data card",
+        ):
+            assert words_of_it in page
+        assert "mobiscope train lmemr" in page and "Acc@1" not in page
 
 
 # ---- bad input -------------------------------------------------------------------------------------------------------------------
