@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from engine.layers.dropout import Dropout
 from engine.probes import Probe
 
 MOMENTUM = 0.1
@@ -31,7 +32,7 @@ class ChannelFusion(nn.Module):
         super().__init__()
         self.mode = similarity
         self.query, self.key, self.value = nn.Linear(width, width), nn.Linear(width, width), nn.Linear(width, width)
-        self.transform = nn.Sequential(nn.Linear(width, width), nn.Dropout(dropout))
+        self.transform = nn.Sequential(nn.Linear(width, width), Dropout(dropout))
         self.register_buffer("stored", torch.full((width, width), 1 / width))
         self.register_buffer("is_stored", torch.zeros((), dtype=torch.bool))
         self.similarity = Probe(

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.city.flow_scale import FlowScale
+from engine.layers.dropout import Dropout
 from engine.probes import Probe
 
 HeadKind = Literal["both", "regression", "classification"]
@@ -55,7 +56,7 @@ class CurveHead(nn.Module):
         # Set from training and validation cells while training goes on; they travel with the weights.
         self.register_buffer("smear", torch.ones(()))
         self.register_buffer("margin", torch.zeros(()))
-        self.norm, self.dropout = nn.LayerNorm(width), nn.Dropout(dropout)
+        self.norm, self.dropout = nn.LayerNorm(width), Dropout(dropout)
         self.out = nn.Linear(width, 1 if kind == "regression" else scale.bins)
         self.offset = None
         if offsets and kind == "both":

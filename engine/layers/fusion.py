@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from engine.layers.dropout import Dropout
 from engine.layers.self_attention import TokenEncoderLayer
 from engine.probes import Probe
 
@@ -59,7 +60,7 @@ class ModalityFusion(nn.Module):
             self.gate = nn.Linear(width, 1)
         elif kind in ("flatten", "concatenate"):
             self.join = nn.Sequential(
-                nn.Linear(width * len(self.modalities), width), nn.GELU(), nn.Dropout(dropout), nn.Linear(width, width)
+                nn.Linear(width * len(self.modalities), width), nn.GELU(), Dropout(dropout), nn.Linear(width, width)
             )
         if kind in ("attention", "gated"):
             self.weight = Probe(

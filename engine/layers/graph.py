@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.layers.dropout import Dropout
 from engine.probes import Probe
 
 GraphKind = Literal["attention", "mean", "self", "none"]
@@ -161,7 +162,7 @@ class GraphBlock(nn.Module):
             self.messages = GraphMean(width_in, width_out)
         else:
             self.messages = nn.Linear(width_in, width_out)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.skip = nn.Linear(width_in, width_out) if skip and width_in != width_out else nn.Identity()
 
     def forward(self, cells: Tensor, neighbours: Neighbours) -> Tensor:

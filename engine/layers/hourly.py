@@ -6,6 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from engine.layers.dropout import Dropout
 from engine.layers.self_attention import TokenEncoderLayer
 from engine.probes import Probe
 
@@ -43,7 +44,7 @@ class HourlyEncoder(nn.Module):
             self.scale, self.offset = nn.Parameter(torch.randn(HOURS)), nn.Parameter(torch.zeros(HOURS))
             self.mix = nn.Linear(width, width)
             self.register_buffer("position", sinusoidal_position(HOURS, width), persistent=False)
-            self.dropout = nn.Dropout(dropout / 2)
+            self.dropout = Dropout(dropout / 2)
         self.layers = nn.ModuleList(
             TokenEncoderLayer(
                 width,

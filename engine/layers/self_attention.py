@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.layers.dropout import Dropout
 from engine.probes import Probe
 
 
@@ -30,7 +31,7 @@ class TokenEncoderLayer(nn.Module):
         self.norm_attention, self.norm_feed_forward = nn.LayerNorm(width), nn.LayerNorm(width)
         self.project_in, self.project_out = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.widen, self.narrow = nn.Linear(width, feed_forward), nn.Linear(feed_forward, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.attention = Probe("attention", axes, meaning, paper=paper)
 
     def forward(self, tokens: Tensor, allowed: Tensor | None = None) -> Tensor:

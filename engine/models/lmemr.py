@@ -33,6 +33,7 @@ from engine.encoders.cell_pois import attribute_names
 from engine.errors import ConfigError
 from engine.layers.channel_fusion import ChannelFusion
 from engine.layers.curve_head import CurveHead
+from engine.layers.dropout import Dropout
 from engine.layers.fusion import ModalityFusion
 from engine.layers.graph import GraphContext
 from engine.layers.hourly import HOURS, HourlyEncoder
@@ -471,5 +472,5 @@ def _cells(data: Data) -> "CellSamples":
 def _perceptron(width_in: int, hidden: int, layers: int, width: int, dropout: float) -> nn.Sequential:
     modules: list[nn.Module] = []
     for number in range(layers):
-        modules += [nn.Linear(width_in if number == 0 else hidden, hidden), nn.Dropout(dropout), nn.ReLU()]
+        modules += [nn.Linear(width_in if number == 0 else hidden, hidden), Dropout(dropout), nn.ReLU()]
     return nn.Sequential(*modules, nn.Linear(hidden, width))

@@ -32,6 +32,7 @@ from engine.scenarios.cell_compare import (
     effect_on_curves,
     refit_baseline,
     steps_to,
+    thinned_changes,
 )
 from engine.scenarios.cell_edits import (
     AddEdge,
@@ -453,3 +454,16 @@ def test_the_command_line_gives_the_numbers_of_the_comparison(grounds, capsys):
     assert sum(told["cells"][0]["hours_after"]) == pytest.approx(most["after"])
     whatif_cells(SimpleNamespace(model=grounds.encoder, data=data), scenario, "a-run", 3, as_json=False)
     assert "join r000c000 and r005c005" in capsys.readouterr().out
+
+
+def test_thinned_networks_disagree_about_a_change_where_there_is_one_and_nowhere_else(grounds, forest):
+    """Each draw thins the network alike before and after, so cells out of reach change in no draw by a single bit."""
+    scenario = Scenario(edits=(DropModality(modality="poi", cell_id=ids(grounds)[0]),))
+    comparison = compare_curves(grounds.encoder, grounds, scenario)
+    draws = thinned_changes(grounds.encoder, grounds, scenario, draws=4)
+    assert draws.shape == (4, len(grounds.cells), 24)
+    assert not draws[:, ~comparison.changed].any()
+    assert (draws[:, comparison.changed].std(axis=0) > 0).any(axis=1).all()
+    assert np.array_equal(draws, thinned_changes(grounds.encoder, grounds, scenario, draws=4))
+    assert np.array_equal(compare_curves(grounds.encoder, grounds, scenario).after, comparison.after), "nothing is left thinned"
+    assert thinned_changes(forest, grounds, scenario) is None
