@@ -21,16 +21,17 @@ from engine.city.city import City
 from engine.city.samples import Places, Samples
 from engine.errors import MobiscopeError
 from engine.evaluation.metrics import METRICS
-from engine.models.answers import Predictor
+from engine.evaluation.report import ALL
+from engine.evaluation.slices import slice_labels
+from engine.models.answers import Predictor, share_name
 from engine.scenarios.apply import apply_to_places
-from engine.scenarios.compare import Comparison, compare, compare_metrics
+from engine.scenarios.compare import METRIC_SAMPLES, Comparison, compare, compare_metrics, evenly
 from engine.scenarios.counterfactual import smallest_flips
 from engine.scenarios.replay import find_question
 from engine.scenarios.scenario import EditStack, Scenario
 
 BELOW = ("Ranking", "Substitutes", "Smallest edits", "Metrics")
 TOP_K = 10
-METRIC_SAMPLES = 1_000
 
 
 def main() -> None:
@@ -83,15 +84,16 @@ def main() -> None:
             "Below", BELOW, default="Ranking", required=True, key="what_if.below", label_visibility="collapsed"
         )
         report_button(run_id, "what_if.report", scenario, comparison)
-    match below:
-        case "Ranking":
-            _ranking(comparison, _command(scenario))
-        case "Substitutes":
-            _substitutes(comparison)
-        case "Smallest edits":
-            _flips(predictor, samples, index)
-        case _:
-            _metrics(predictor, samples, scenario)
+    with panels.guarded(f"showing {below}"):
+        match below:
+            case "Ranking":
+                _ranking(comparison, _command(scenario))
+            case "Substitutes":
+                _substitutes(comparison)
+            case "Smallest edits":
+                _flips(predictor, samples, index, share_name(comparison.normalised))
+            case _:
+                _metrics(predictor, samples, city, scenario)
 
 
 def _places(scenario: Scenario, samples: Samples) -> Places:
@@ -123,26 +125,33 @@ def _question(samples: Samples, steps: pd.DataFrame, predictors: dict[str, Predi
 
 
 def _answer(comparison: Comparison, scenario: Scenario, predictor: Predictor) -> str:
-    before, after = comparison.top_before, comparison.top_after
+    before, after, share = comparison.top_before, comparison.top_after, share_name(comparison.normalised)
     if before is None or after is None:
         return f"{wording.literal(predictor.title)} can answer no place {'now' if before is None else 'after these edits'}: none is open."
     if not scenario.edits:
         return (
-            f"{wording.literal(predictor.title)} now says **{wording.literal(before['name'])}** ({wording.percent(float(before['before']))}). "
+            f"{wording.literal(predictor.title)} now says **{wording.literal(before['name'])}** ({_of_all(before['before'], share)}). "
             "Edit the city, the question or the mechanism to see what that changes."
         )
     change = (
-        f"the top guess stays **{wording.literal(before['name'])}** ({wording.percent(float(before['before']))} before, "
+        f"the top guess stays **{wording.literal(before['name'])}** ({_of_all(before['before'], share)} before, "
         f"{wording.percent(float(before['after']))} after)"
         if before["location_id"] == after["location_id"]
-        else f"the top guess goes from **{wording.literal(before['name'])}** ({wording.percent(float(before['before']))}) to "
+        else f"the top guess goes from **{wording.literal(before['name'])}** ({_of_all(before['before'], share)}) to "
         f"**{wording.literal(after['name'])}** ({wording.percent(float(after['after']))})"
     )
-    return f"With {wording.counted(len(scenario.edits), 'edit')}, {change}; {wording.percent(comparison.moved)} of the probability moved."
+    return (
+        f"With {wording.counted(len(scenario.edits), 'edit')}, {change}; {wording.percent(comparison.moved)} of the {share} moved."
+    )
+
+
+def _of_all(value: float, share: str) -> str:
+    """A share with what it is a share of, where that is not the probability one expects."""
+    return wording.percent(float(value)) + (f" of the {share}" if share == "score" else "")
 
 
 def _map(slug: str, city: City, places: Places, comparison: Comparison, scenario: Scenario, choosing: bool) -> None:
-    theme = session.theme()
+    theme, share = session.theme(), share_name(comparison.normalised)
     ordered = comparison.candidates.sort_index()
     size = square_size(city)
     before = mass_by_square(places, ordered["before"].to_numpy(), size)
@@ -159,14 +168,14 @@ def _map(slug: str, city: City, places: Places, comparison: Comparison, scenario
     base = cached.base(slug, theme, places=not setting, buildings="none", faint=True)
     layers = [
         *base.layers,
-        *moved_layers(city, before, after, size, theme),
-        *guess_layers(guesses, theme),
+        *moved_layers(city, before, after, size, theme, comparison.normalised),
+        *guess_layers(guesses, theme, normalised=comparison.normalised),
     ]
     layers += edit_layers(edited, theme)
-    legend = [city_map.Entry("disc", "guess after the edits; area: probability", colours.role("prediction", theme))]
+    legend = [city_map.Entry("disc", f"guess after the edits; area: {share}", colours.role("prediction", theme))]
     if comparison.moved > 0:
         legend += [
-            city_map.Entry("diverging", "probability moved out, in"),
+            city_map.Entry("diverging", f"{share} moved out, in"),
             city_map.Entry("ring", "edited", colours.role("edited", theme)),
         ]
     note = ""
@@ -178,7 +187,7 @@ def _map(slug: str, city: City, places: Places, comparison: Comparison, scenario
         city,
         layers,
         key=f"what_if.map.{setting}",
-        alt="Map of the probability an edit moved",
+        alt=f"Map of the {share} an edit moved",
         legend=legend,
         attribution=base.attribution,
         height=540,
@@ -198,17 +207,17 @@ def _map(slug: str, city: City, places: Places, comparison: Comparison, scenario
         export_menu("what_if.export", "what-if", ordered, base_map.deck(layers, city, theme), _command(scenario))
 
 
-def _command(scenario: Scenario) -> str:
+def _command(scenario: Scenario, *more: str) -> str:
     """The command that gives the same numbers from the saved scenario."""
-    return shlex.join(["mobiscope", "whatif", f"{store.slug(scenario.name)}.json", "--run", str(session.run())])
+    return shlex.join(["mobiscope", "whatif", f"{store.slug(scenario.name)}.json", "--run", str(session.run()), *more])
 
 
 def _ranking(comparison: Comparison, command: str) -> None:
-    table = comparison.candidates
+    table, share = comparison.candidates, share_name(comparison.normalised)
     panels.panel(
         "Before and after",
-        "Drawn: the places among the first ten before or after, with probability and rank.",
-        "Read: change is in percentage points of probability; a dash is a place that cannot be answered.",
+        f"Drawn: the places among the first ten before or after, with {share} and rank.",
+        f"Read: change is in percentage points of {share}; a dash is a place that cannot be answered.",
         "Do not conclude that people would act so; this is what the model says, from what it saw.",
         "Comparison: engine/scenarios/compare.py.",
         actions=lambda: export_menu("what_if.export.ranking", "before-and-after", table, command=command),
@@ -229,15 +238,16 @@ def _ranking(comparison: Comparison, command: str) -> None:
 
 
 def _substitutes(comparison: Comparison) -> None:
+    share = share_name(comparison.normalised)
     panels.panel(
         "Who gained",
-        "Drawn: the ten places that gained most probability, and how far they lie from the nearest edited place that lost some.",
+        f"Drawn: the ten places that gained most {share}, and how far they lie from the nearest edited place that lost some.",
         "Read: near places of the same category are substitutes; far ones of another are not.",
-        "Do not conclude anything where no edited place lost probability; distances are then empty.",
+        f"Do not conclude anything where no edited place lost {share}; distances are then empty.",
         actions=lambda: export_menu("what_if.export.substitutes", "substitutes", comparison.substitutes),
     )
     if comparison.substitutes.empty:
-        panels.nothing("Nothing gained", "No place that was not edited gained probability.")
+        panels.nothing("Nothing gained", f"No place that was not edited gained {share}.")
         return
     st.dataframe(
         comparison.substitutes[["name", "category", "before", "after", "change", "distance_m", "same_category"]],
@@ -251,12 +261,12 @@ def _substitutes(comparison: Comparison) -> None:
     )
 
 
-def _flips(predictor: Predictor, samples: Samples, index: int) -> None:
+def _flips(predictor: Predictor, samples: Samples, index: int, share: str) -> None:
     flips = smallest_flips(predictor, samples.histories(np.array([index])))
     names = samples.log.places.names
     table = pd.DataFrame(
         [(flip.kind, flip.description, flip.size, flip.unit, names[flip.new_top], flip.probability) for flip in flips],
-        columns=["kind", "edit", "size", "unit", "new_first_guess", "probability"],
+        columns=["kind", "edit", "size", "unit", "new_first_guess", share],
     )
     panels.panel(
         "The smallest edit that changes the answer",
@@ -271,7 +281,7 @@ def _flips(predictor: Predictor, samples: Samples, index: int) -> None:
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             away = wording.metres(flip.size) if flip.unit == "m" else f"{flip.size:g} {flip.unit}"
             name = wording.literal(samples.log.places.names[flip.new_top])
-            st.markdown(f"{wording.literal(flip.description)} ({away}): **{name}**, {wording.percent(flip.probability)}")
+            st.markdown(f"{wording.literal(flip.description)} ({away}): **{name}**, {_of_all(flip.probability, share)}")
             if flip.edit is not None:
                 st.button(
                     "Add to the scenario",
@@ -282,25 +292,42 @@ def _flips(predictor: Predictor, samples: Samples, index: int) -> None:
                 )
 
 
-def _metrics(predictor: Predictor, samples: Samples, scenario: Scenario) -> None:
+def _metrics(predictor: Predictor, samples: Samples, city: City, scenario: Scenario) -> None:
     panels.panel(
         "Metrics before and after",
         f"Drawn: the test part (at most {METRIC_SAMPLES:,} samples at equal steps) asked before and after all edits.",
         "Read: an interval that does not hold zero is a difference that people drawn anew would also show, 19 times in 20.",
-        "Do not conclude from edits of a single history, such as hiding its third visit; they apply to every sample here.",
+        "Do not conclude from edits of a single history, such as hiding its third visit; they are put to every sample here, and leave "
+        "those as they are that have no such visit.",
     )
-    if not st.button("Measure", key="what_if.measure"):
+    titles = {name: title for name, (title, _) in cached.slice_titles("next_location").items()}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox(
+            "By slice",
+            [ALL, *titles],
+            format_func=lambda name: titles.get(name, "All samples only"),
+            key="what_if.slice",
+            width=260,
+        )
+        pressed = st.button("Measure", key="what_if.measure")
+    if not pressed:
         return
-    test = samples.of_part("test")
-    test = test[np.unique(np.linspace(0, len(test) - 1, min(METRIC_SAMPLES, len(test))).astype(int))] if len(test) else test
-    if not len(test):
+    asked = evenly(samples)
+    if not len(asked):
         panels.nothing("No test sample (n = 0)", "The split leaves nothing to measure on.")
         return
-    with st.spinner(f"Asking {wording.counted(len(test), 'question')} twice"):
-        table = compare_metrics(predictor, test, scenario)
-    shown = table.assign(metric=[METRICS[name].title for name in table["metric"]])
-    st.dataframe(shown, hide_index=True, key="what_if.metrics")
-    export_menu("what_if.export.metrics", "what-if-metrics", table)
+    labels = None if chosen == ALL else slice_labels(asked, city, [chosen])
+    with st.spinner(f"Asking {wording.counted(len(asked), 'question')} twice"):
+        found = compare_metrics(predictor, asked, scenario, labels)
+    if found.changed is not None:
+        st.caption(
+            f"The edits of the question change {wording.count(found.changed)} of {wording.counted(found.samples, 'sample')}; "
+            "the others are asked as they were."
+        )
+    shown = found.table.assign(metric=[METRICS[name].title for name in found.table["metric"]])
+    st.dataframe(shown.drop(columns=["slice", "group"] if labels is None else "slice"), hide_index=True, key="what_if.metrics")
+    more = ["--metrics", *([] if labels is None else ["--slice", chosen])]
+    export_menu("what_if.export.metrics", "what-if-metrics", found.table, command=_command(scenario, *more))
 
 
 main()

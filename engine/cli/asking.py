@@ -162,6 +162,14 @@ def whatif(
     scenario: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A scenario saved on the What-if page.")],
     run: Annotated[str, typer.Option("--run", metavar="RUN", help="The run that is asked.")],
     top: Annotated[int, typer.Option(min=1, max=1000, help="How many places (or cells) to list.")] = 10,
+    metrics: Annotated[bool, typer.Option("--metrics", help="Measure the test part before and after instead.")] = False,
+    slice_name: Annotated[
+        str, typer.Option("--slice", metavar="S", help="With --metrics: also by a slice, e.g. popularity.")
+    ] = "all",
+    samples: Annotated[
+        int | None,
+        typer.Option(min=1, help="With --metrics: at most so many test samples, at equal steps; default as on the page."),
+    ] = None,
     refit: Annotated[
         bool, typer.Option("--refit", help="Save the edited city, queue the same training on it, and print the new run's id.")
     ] = False,
@@ -170,28 +178,44 @@ def whatif(
     """Ask a scenario's question before and after its edits, with the numbers of the What-if page."""
     from engine.runs import Run
     from engine.runs.refit import refit as train_again
-    from engine.scenarios.replay import replay
     from engine.scenarios.scenario import Scenario
 
+    if not metrics and (slice_name != "all" or samples is not None):
+        raise typer.BadParameter("This goes with --metrics.", param_hint="--slice" if samples is None else "--samples")
     asked = Scenario.from_json(scenario.read_bytes())
     if refit:
         new_run = train_again(run, asked)
         print_json({"run": new_run, "city": Run.open(new_run).request.city}) if as_json else out.print(new_run)
         return
     loaded: Any = Run.open(run).load()
+    told = {"scenario": asked.name, "digest": asked.digest, "run": run}
     if loaded.data.cells is not None:
-        from engine.cli.cells import whatif_cells
+        from engine.cli.cells import metrics_of_cells, whatif_cells
 
-        whatif_cells(loaded, asked, run, top, as_json)
-        return
+        if slice_name != "all" or samples is not None:
+            raise MobiscopeError("A run of cells is measured on all its test cells together; leave --slice and --samples out.")
+        if metrics:
+            metrics_of_cells(loaded, asked, told, as_json)
+        else:
+            whatif_cells(loaded, asked, run, top, as_json)
+    elif metrics:
+        _print_changed_metrics(loaded, asked, told, slice_name, samples, as_json)
+    else:
+        _print_comparison(loaded, asked, told, top, as_json)
+
+
+def _print_comparison(loaded: Any, asked: Any, told: dict[str, str], top: int, as_json: bool) -> None:
+    from engine.models.answers import share_name
+    from engine.scenarios.replay import replay
+
     comparison = replay(loaded.model, loaded.data.samples, loaded.data.city, asked)
     shown = comparison.candidates.head(top)
     if as_json:
         rows = json.loads(shown.to_json(orient="records"))
-        print_json({"scenario": asked.name, "digest": asked.digest, "run": run, "moved": comparison.moved, "places": rows})
+        print_json(told | {"moved": comparison.moved, "normalised": comparison.normalised, "places": rows})
         return
-    edits = "; ".join(edit.describe() for edit in asked.edits) or "no edits"
-    out.print(escape(f"{asked.name}: {edits}. {comparison.moved:.1%} of the probability moved."))
+    share = share_name(comparison.normalised)
+    out.print(escape(f"{asked.name}: {_edits_of(asked)}. {comparison.moved:.1%} of the {share} moved."))
     table = Table("rank before", "rank after", "place", "category", "edit", "before", "after", "change")
     row: Any
     for row in shown.rename(columns={"name": "place"}).itertuples():
@@ -199,6 +223,46 @@ def whatif(
         shares = (f"{row.before:.2%}", f"{row.after:.2%}", f"{row.change:+.2%}")
         table.add_row(*map(escape, (*ranks, str(row.place), str(row.category), str(row.edit), *shares)))
     out.print(table)
+
+
+def _print_changed_metrics(
+    loaded: Any, asked: Any, told: dict[str, str], slice_name: str, samples: int | None, as_json: bool
+) -> None:
+    from engine.evaluation.metrics import METRICS
+    from engine.evaluation.report import ALL
+    from engine.evaluation.slices import slice_labels
+    from engine.scenarios.apply import check_scenario
+    from engine.scenarios.compare import METRIC_SAMPLES, compare_metrics, evenly
+
+    check_scenario(asked, loaded.data.city)
+    chosen = evenly(loaded.data.samples, samples or METRIC_SAMPLES)
+    labels = None if slice_name == ALL else slice_labels(chosen, loaded.data.city, [slice_name])
+    found = compare_metrics(loaded.model, chosen, asked, labels)
+    if as_json:
+        rows = json.loads(found.table.to_json(orient="records"))
+        print_json(told | {"samples": found.samples, "changed": found.changed, "metrics": rows})
+        return
+    changed = "" if found.changed is None else f" The edits of the question change {found.changed:,} of them."
+    out.print(escape(f"{asked.name}: {_edits_of(asked)}. {found.samples:,} test samples.{changed}"))
+    for (name, group), rows in found.table.groupby(["slice", "group"], sort=False):
+        print_differences(rows, METRICS, f"{name}: {group}, n = {int(rows['n'].max()):,}")
+
+
+def print_differences(rows: Any, metrics: Any, title: str) -> None:
+    """Metrics before and after as a table: columns metric, before, after, difference, low, high."""
+    table = Table("metric", "before", "after", "difference (95 % interval)", title=escape(title))
+    for row in rows.itertuples():
+        metric = metrics[row.metric]
+        head = f"{metric.title} {_UNITS.get(metric.unit, metric.unit)}".strip()
+        before, after, difference, low, high = (
+            _number(value, metric.unit) for value in (row.before, row.after, row.difference, row.low, row.high)
+        )
+        table.add_row(*map(escape, (head, before, after, f"{difference} ({low} to {high})" if low != "–" else difference)))
+    out.print(table)
+
+
+def _edits_of(asked: Any) -> str:
+    return "; ".join(edit.describe() for edit in asked.edits) or "no edits"
 
 
 def _sliced(run: Any, slice_name: str) -> Any:
@@ -237,9 +301,11 @@ def print_metrics(run: Any, slice_name: str) -> None:
 _UNITS = {"share": "%", "trips": ""}
 
 
-def _estimate(row: Any, unit: str) -> str:
+def _number(value: float, unit: str) -> str:
     factor, digits = {"share": (100, 1), "": (1, 3), "z": (1, 3), "trips": (1, 1), "hours": (1, 2)}.get(unit, (1, 0))
-    value, low, high = (factor * float(row[key]) for key in ("value", "low", "high"))
-    if not math.isfinite(value):
-        return "–"
-    return f"{value:,.{digits}f}" + (f" ({low:,.{digits}f}–{high:,.{digits}f})" if math.isfinite(low) else "")
+    return f"{factor * float(value):,.{digits}f}" if math.isfinite(value) else "–"
+
+
+def _estimate(row: Any, unit: str) -> str:
+    value, low, high = (_number(row[key], unit) for key in ("value", "low", "high"))
+    return value + (f" ({low}–{high})" if low != "–" else "")

@@ -6,6 +6,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from engine.cli.asking import print_differences
 from engine.cli.terminal import out, print_json
 
 
@@ -47,3 +48,24 @@ def whatif_cells(loaded: Any, scenario: Any, run: str, top: int, as_json: bool) 
         shown.add_row(*map(escape, (str(cell.cell_id), str(cell.district), str(cell.edit), steps, *amounts)))
     if changed:
         out.print(shown)
+
+
+def metrics_of_cells(loaded: Any, scenario: Any, told: dict[str, str], as_json: bool) -> None:
+    """Prints every figure over the test cells before and after a scenario of cells.
+
+    Args:
+        loaded: The `LoadedRun` of a grid model.
+        scenario: A `Scenario` of cell edits.
+        told: What the JSON object begins with.
+        as_json: Print one JSON object.
+    """
+    from engine.evaluation.flow_metrics import FLOW_METRICS
+    from engine.scenarios.cell_compare import Grounds, compare_curve_metrics
+
+    grounds = Grounds(loaded.model, loaded.data.city, loaded.data.cells, loaded.data.inputs)
+    table = compare_curve_metrics(loaded.model, grounds, scenario)
+    if as_json:
+        print_json(told | {"metrics": json.loads(table.to_json(orient="records"))})
+        return
+    counts = f"{int(table['n_before'].max()):,} cell hours before, {int(table['n_after'].max()):,} after"
+    print_differences(table, FLOW_METRICS, f"{scenario.name}: test cells, {counts}")

@@ -129,9 +129,24 @@ def summarise_groups(
 
 
 def paired_difference(
-    a: Answers, b: Answers, metric: str, mask: np.ndarray | None = None, seed: int = 0, resamples: int = RESAMPLES
+    a: Answers,
+    b: Answers,
+    metric: str,
+    mask: np.ndarray | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    drawn: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Estimate:
     """Metric of `a` minus metric of `b` on the same samples, with the interval of the paired bootstrap over users.
+
+    Args:
+        a: Answers to the samples.
+        b: Answers to the same samples.
+        metric: Key of `METRICS`.
+        mask: (sample,) bool, the samples it is measured on; default all.
+        seed: Draws of the bootstrap.
+        resamples: Draws of the bootstrap.
+        drawn: As from `draw_users`, where it is at hand.
 
     Raises:
         MobiscopeError: If the two did not answer the same samples, or the metric is unknown.
@@ -143,7 +158,7 @@ def paired_difference(
             f"{a.title} and {b.title} did not answer the same samples in the same order; compare runs of one split."
         )
     chosen = np.flatnonzero(mask) if mask is not None else np.arange(len(a))
-    user, draws = draw_users(a, seed, resamples)
+    user, draws = drawn or draw_users(a, seed, resamples)
     value, low, high, users = np.nan, np.nan, np.nan, len(np.unique(user[chosen]))
     if len(chosen):
         first, second = (_point_and_replicates(answers, metric, chosen, user, draws) for answers in (a, b))

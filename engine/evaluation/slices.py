@@ -4,7 +4,7 @@ A slice sorts samples into groups; a sample the slice does not apply to (no weat
 (popularity, how well a user is known, which places are new) it counts on the training part.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ import pandas as pd
 
 from engine.city.city import City
 from engine.city.samples import Samples
+from engine.errors import MobiscopeError
 
 Codes = tuple[np.ndarray, Sequence[str]]
 """(sample,) group index, -1 for none; and the names of the groups in order."""
@@ -45,16 +46,26 @@ class Slice:
     sort: Callable[[Samples, City], Codes]
 
 
-def slice_labels(samples: Samples, city: City) -> pd.DataFrame:
+def slice_labels(samples: Samples, city: City, slices: Iterable[str] | None = None) -> pd.DataFrame:
     """The group of every sample in every slice.
 
+    Args:
+        samples: The samples.
+        city: The city they come from, for weather and categories.
+        slices: Keys of `SLICES`; all by default.
+
     Returns:
-        One row per sample, one ordered categorical column per entry of `SLICES`; all groups are among the categories, also those
-        without a sample; missing where the slice does not apply.
+        One row per sample, one ordered categorical column per slice; all groups are among the categories, also those without a
+        sample; missing where the slice does not apply.
+
+    Raises:
+        MobiscopeError: If there is no such slice.
     """
     columns = {}
-    for name, declared in SLICES.items():
-        codes, groups = declared.sort(samples, city)
+    for name in SLICES if slices is None else slices:
+        if name not in SLICES:
+            raise MobiscopeError(f"There is no slice `{name}`; choose one of {', '.join(SLICES)}.")
+        codes, groups = SLICES[name].sort(samples, city)
         columns[name] = pd.Categorical.from_codes(np.asarray(codes), categories=pd.Index(list(groups)), ordered=True)
     return pd.DataFrame(columns)
 

@@ -192,8 +192,13 @@ def apply_to_samples(scenario: Scenario, samples: Samples) -> Samples:
     return replace(samples, log=edited)
 
 
-def apply_to_histories(scenario: Scenario, histories: Histories) -> Histories:
+def apply_to_histories(scenario: Scenario, histories: Histories, skip_missing: bool = False) -> Histories:
     """The same questions over the edited places and under the query edits, in the order of the edits.
+
+    Args:
+        scenario: The edits.
+        histories: A packed batch of the unedited city.
+        skip_missing: See `edit_histories`: whether an edit of a visit leaves histories as they are that do not have it.
 
     Raises:
         ScenarioError: If an edit does not fit the city or the histories.
@@ -206,7 +211,7 @@ def apply_to_histories(scenario: Scenario, histories: Histories) -> Histories:
             case ChangeUser():
                 edited = edit_histories(edited, user=edit.user_id if edit.user_id is not None else -1)
             case HideVisits():
-                edited = edit_histories(edited, hide=edit.steps)
+                edited = edit_histories(edited, hide=edit.steps, skip_missing=skip_missing)
             case KeepLast():
                 edited = edit_histories(edited, keep_last=edit.visits)
             case ShuffleVisits():

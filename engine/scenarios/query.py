@@ -17,6 +17,7 @@ def edit_histories(
     user: str | int | None = None,
     hide: Collection[int] = (),
     keep_last: int | None = None,
+    skip_missing: bool = False,
 ) -> Histories:
     """The same questions under edits; arguments left at their default change nothing.
 
@@ -32,6 +33,8 @@ def edit_histories(
         user: Id of the person who asks, or their index; -1 is a person nobody knows.
         hide: Positions within each history, 0 is the oldest visit.
         keep_last: How many of the latest visits stay, at least 1; shorter histories stay as they are.
+        skip_missing: Whether histories without a visit at a hidden position, or left without any, keep what they have: for an edit
+            that is put to many questions at once. Otherwise that is refused.
 
     Returns:
         New histories; targets and places are those of the input.
@@ -39,7 +42,7 @@ def edit_histories(
     Raises:
         ScenarioError: If an edit is out of range, hides every visit, or names a person the city does not have.
     """
-    edited = _without(histories, hide) if len(hide) else histories
+    edited = _without(histories, hide, skip_missing) if len(hide) else histories
     if keep_last is not None:
         if keep_last < 1:
             raise ScenarioError(f"A question needs at least one visit; keeping the last {keep_last} leaves none.")
@@ -51,16 +54,31 @@ def edit_histories(
     return edited
 
 
-def _without(histories: Histories, hide: Collection[int]) -> Histories:
+def changed_questions(before: Histories, after: Histories) -> np.ndarray:
+    """(sample,) bool: questions whose history, moment or person is not the same after edits."""
+    changed = (before.lengths != after.lengths) | (before.user != after.user)
+    owner = np.repeat(np.arange(len(before)), before.lengths)
+    aligned = [~np.repeat(changed, questions.lengths) for questions in (before, after)]
+    differs = np.zeros(int(aligned[0].sum()), bool)
+    for name in ("location", "minute", "weekday", "day", "duration_minutes"):
+        first, second = (getattr(one, name)[steps] for one, steps in zip((before, after), aligned, strict=True))
+        differs |= (first != second) & ((first == first) | (second == second))  # an unknown duration stays unknown
+    changed[owner[aligned[0]][differs]] = True
+    return changed
+
+
+def _without(histories: Histories, hide: Collection[int], skip_missing: bool) -> Histories:
     positions = np.unique(np.asarray(list(hide), np.int64))
     shortest = int(histories.lengths.min(initial=np.iinfo(np.int64).max)) if len(histories) else 0
-    if len(histories) and (positions[0] < 0 or positions[-1] >= shortest):
+    if len(histories) and (positions[0] < 0 or (positions[-1] >= shortest and not skip_missing)):
         wrong = positions[0] if positions[0] < 0 else positions[-1]
         raise ScenarioError(f"There is no visit {wrong + 1} to hide; the history has {shortest}. Choose visits 1 to {shortest}.")
-    if len(positions) >= shortest and len(histories):
-        raise ScenarioError(f"Hiding all {shortest} visits leaves nothing to ask about; keep at least one.")
     step = np.arange(len(histories.location)) - np.repeat(histories.offsets[:-1], histories.lengths)
-    return _kept(histories, ~np.isin(step, positions))
+    hidden = np.isin(step, positions)
+    left = histories.lengths - np.bincount(np.repeat(np.arange(len(histories)), histories.lengths), hidden, len(histories))
+    if (left == 0).any() and not skip_missing:
+        raise ScenarioError(f"Hiding all {shortest} visits leaves nothing to ask about; keep at least one.")
+    return _kept(histories, ~hidden | np.repeat(left == 0, histories.lengths))
 
 
 def _kept(histories: Histories, mask: np.ndarray) -> Histories:

@@ -9,6 +9,8 @@ from engine import cli
 from engine.city.city import open_city
 from engine.city.splits import Split
 from engine.runs import Run, RunRequest, jobs, list_runs
+from engine.scenarios.edits import HideVisits, KeepLast
+from engine.scenarios.scenario import Scenario
 from tests.engine.runs import bigram
 from tests.engine.runs.conftest import Workers, bigram_jobs, by_hand, city, request_for
 
@@ -232,6 +234,28 @@ class TestRuns:
         code, _, err = mobiscope("predict", trained, "--user", "u1", "--step", 9999)
         assert code == 1
         assert "--step goes from 0 to" in err
+
+    def test_whatif_measures_before_and_after_by_slice(self, mobiscope, trained: str, tmp_path: Path) -> None:
+        """Nobody has nine thousand visits in a window, so hiding the last of them changes no sample; keeping one visit changes some."""
+        file = tmp_path / "scenario.json"
+        file.write_text(Scenario(name="Fewer", edits=(KeepLast(visits=1),)).to_json())
+        command = ["whatif", file, "--run", trained, "--metrics", "--slice", "weekday"]
+        code, out, err = mobiscope(*command, "--json")
+        assert code == 0, err
+        told = json.loads(out)
+        rows = [row for row in told["metrics"] if row["metric"] == "acc@1"]
+        assert {row["slice"] for row in rows} == {"all", "weekday"}
+        assert sum(row["n"] for row in rows if row["slice"] == "weekday") == told["samples"] == rows[0]["n"]
+        assert 0 < told["changed"] <= told["samples"]
+        code, out, _ = mobiscope(*command, "--samples", 5)
+        assert code == 0
+        assert "5 test samples" in out and "weekday: " in out
+        file.write_text(Scenario(name="Absent", edits=(HideVisits(steps=(9_000,)),)).to_json())
+        assert json.loads(mobiscope("whatif", file, "--run", trained, "--metrics", "--json")[1])["changed"] == 0
+        code, _, err = mobiscope("whatif", file, "--run", trained, "--metrics", "--slice", "moon")
+        assert code == 1
+        assert "choose one of popularity" in err
+        assert mobiscope("whatif", file, "--run", trained, "--slice", "weekday")[0] == 2
 
 
 class TestCommandFor:

@@ -10,7 +10,7 @@ from dashboard.session import Selection
 from dashboard.views.embedding import deciles
 from engine.projection import project_embedding
 from engine.runs import Run, list_runs
-from engine.scenarios.edits import ClosePlace
+from engine.scenarios.edits import ClosePlace, HideVisits
 from engine.scenarios.scenario import EditStack
 from tests.pages.conftest import assert_healthy, button, words
 
@@ -221,6 +221,22 @@ def test_every_view_of_a_what_if_is_drawn(page, view) -> None:
     assert_healthy(at)
 
 
+def test_a_predictor_of_scores_is_nowhere_said_to_give_probabilities(page) -> None:
+    at = page("what_if")
+    by_label(at.selectbox, "Answered by").set_value("last_place").run()
+    places = Run.open(next(run.id for run in list_runs() if run.name == "first")).load().data.samples.log.places
+    first = at.dataframe[0].value.iloc[0]["name"]
+    closed = next(str(place) for place, name in zip(places.ids, places.names, strict=True) if name == first)
+    for edits in ((), (ClosePlace(location_id=closed),)):
+        at.session_state["mobiscope.what_if.stack"] = ("aldhaven", EditStack(edits))
+        for view in ("Ranking", "Substitutes", "Smallest edits"):
+            at.session_state["what_if.below"] = view
+            at.run()
+            assert_healthy(at)
+            said = words(at) + json.dumps(decks(at))
+            assert "of the score" in said and "probability" not in said.replace("probability-moved", ""), view
+
+
 def test_metrics_of_a_scenario_without_edits_do_not_change(page) -> None:
     at = page("what_if")
     at.session_state["what_if.below"] = "Metrics"
@@ -228,6 +244,18 @@ def test_metrics_of_a_scenario_without_edits_do_not_change(page) -> None:
     button(at, "Measure").click().run()
     assert_healthy(at)
     assert (at.dataframe[0].value["difference"].abs() < 1e-9).all()
+
+
+def test_metrics_of_a_hidden_visit_say_how_many_samples_have_it_and_come_by_slice(page) -> None:
+    at = page("what_if")
+    at.session_state["mobiscope.what_if.stack"] = ("aldhaven", EditStack((HideVisits(steps=(0,)),)))
+    at.session_state["what_if.below"] = "Metrics"
+    at.run()
+    by_label(at.selectbox, "By slice").set_value("weekday").run()
+    button(at, "Measure").click().run()
+    assert_healthy(at)
+    assert "The edits of the question change" in words(at)
+    assert {"all", "Monday"} <= set(at.dataframe[0].value["group"])
 
 
 @pytest.mark.parametrize("kind", ["Place", "Moment", "History", "Mechanism"])

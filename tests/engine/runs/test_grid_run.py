@@ -13,6 +13,8 @@ from engine.errors import ConfigError
 from engine.runs import Run, RunRequest, submit
 from engine.runs.building import check
 from engine.runs.request import plain_split
+from engine.scenarios.cell_edits import DropModality
+from engine.scenarios.scenario import Scenario
 from tests.engine.runs.conftest import Workers, bigram_jobs, by_hand
 
 __all__ = ["bigram_jobs", "by_hand"]
@@ -93,3 +95,16 @@ def test_from_the_request_to_the_curve_of_a_cell(by_hand: Workers, own_home, tin
     assert code == 0 and "R²" in out
     code, out, _ = _mobiscope(capsys, "runs", "show", run_id)
     assert code == 0 and "--split seed=1" in out and "kind=" not in out
+
+    # A what-if measured on the test cells begins with what the run's own table says of them.
+    scenario = own_home / "scenario.json"
+    scenario.write_text(Scenario(name="No places", edits=(DropModality(modality="poi", cell_id=cell),)).to_json())
+    whatif = ("whatif", scenario, "--run", run_id, "--metrics")
+    code, out, _ = _mobiscope(capsys, *whatif, "--json")
+    assert code == 0
+    before = {row["metric"]: row["before"] for row in json.loads(out)["metrics"]}
+    assert before["r2"] == pytest.approx(overall["r2"])
+    code, out, _ = _mobiscope(capsys, *whatif)
+    assert code == 0 and "R² (log scale)" in out
+    code, _, err = _mobiscope(capsys, *whatif, "--slice", "hour")
+    assert code == 1 and "leave --slice" in err

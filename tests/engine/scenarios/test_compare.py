@@ -1,13 +1,17 @@
 """What changes and what does not, on a predictor that can be worked by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from engine.errors import ScenarioError
+from engine.evaluation.slices import slice_labels
+from engine.models.answers import Prediction
 from engine.scenarios.attribution import agreement, leave_one_out, rollout
 from engine.scenarios.compare import compare, compare_metrics
 from engine.scenarios.counterfactual import join_histories, smallest_flips
-from engine.scenarios.edits import AddPlace, ClosePlace, OverrideProbe
+from engine.scenarios.edits import AddPlace, ClosePlace, HideVisits, KeepLast, OverrideProbe, ShiftLast
 from engine.scenarios.scenario import Scenario
 
 
@@ -15,7 +19,63 @@ def test_a_scenario_without_edits_changes_nothing(counts, samples) -> None:
     comparison = compare(counts, samples.histories(slice(0, 1)), Scenario())
     assert comparison.moved == 0 and (comparison.candidates["change"] == 0).all()
     metrics = compare_metrics(counts, samples, Scenario())
-    assert (metrics[["difference", "low", "high"]].abs() < 1e-12).all(axis=None)
+    assert (metrics.table[["difference", "low", "high"]].abs() < 1e-12).all(axis=None)
+    assert metrics.changed is None
+
+
+def test_scores_stay_scores_before_and_after(counts, samples) -> None:
+    class Scores(type(counts)):
+        def predict(self, histories):
+            return replace(super().predict(histories), normalised=False)
+
+    question, scenario = samples.histories(slice(0, 1)), Scenario(edits=(ClosePlace(location_id="b"),))
+    given, said = compare(Scores(), question, scenario), compare(counts, question, scenario)
+    assert not given.normalised and said.normalised and given.moved == said.moved > 0
+
+
+def test_metrics_skip_the_samples_that_lack_the_visit_to_hide(counts, samples) -> None:
+    """Histories here have 14 visits or more, some more than 15: `hide visit 16` is put to those and leaves the others alone."""
+    lengths = samples.histories().lengths
+    step = int(np.median(lengths))
+    found = compare_metrics(counts, samples, Scenario(edits=(HideVisits(steps=(step,)),)))
+    assert 0 < (lengths > step).sum() < len(samples), "some have it and some do not"
+    assert (found.samples, found.changed) == (len(samples), (lengths > step).sum())
+    everything = compare_metrics(counts, samples, Scenario(edits=(HideVisits(steps=tuple(range(500))),)))
+    assert everything.changed == 0
+
+
+def test_metrics_by_slice_hold_every_sample_once_and_agree_with_those_of_the_group_alone(counts, samples, town) -> None:
+    scenario = Scenario(edits=(KeepLast(visits=1),))
+    labels = slice_labels(samples, town, ["weekday"])
+    table = compare_metrics(counts, samples, scenario, labels).table
+    acc = table[table["metric"] == "acc@1"].set_index("group")
+    assert acc.loc["all", "n"] == len(samples) == acc.drop("all")["n"].sum()
+    sunday = samples[(labels["weekday"] == "Sunday").to_numpy()]
+    alone = compare_metrics(counts, sunday, scenario).table.set_index("metric")
+    assert (
+        acc.loc["Sunday", ["before", "after", "difference"]].tolist()
+        == alone.loc["acc@1", ["before", "after", "difference"]].tolist()
+    )
+    assert (table["difference"] == table["after"] - table["before"]).all()
+
+
+def test_metrics_count_an_answer_that_is_a_new_place_and_a_visit_that_was_moved(samples) -> None:
+    """A predictor that names the last place: the new one after the edits, half a degree off, so every sample is missed by that."""
+
+    class NamesTheLast:
+        name, title = "last", "The last place of the list"
+
+        def predict(self, histories):
+            scores = np.full((len(histories), len(histories.places)), -np.inf, np.float32)
+            scores[:, np.flatnonzero(~histories.places.closed)[-1]] = 0.0
+            return Prediction(scores)
+
+    bakery = AddPlace(longitude=10.5, latitude=50.0, category="Bakery")
+    edits = (bakery, ShiftLast(east_m=100.0), ClosePlace(location_id="a"))
+    found = compare_metrics(NamesTheLast(), samples, Scenario(edits=edits))
+    row = found.table.set_index("metric").loc["distance_median_m"]
+    assert row["before"] < 4_000 < 30_000 < row["after"] < 40_000
+    assert found.changed == len(samples)
 
 
 def test_closing_the_top_place_hands_its_probability_to_the_others_in_proportion(counts, samples) -> None:

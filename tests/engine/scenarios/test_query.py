@@ -5,7 +5,7 @@ import pytest
 
 from engine.city.samples import Histories, Places
 from engine.errors import ScenarioError
-from engine.scenarios.query import edit_histories
+from engine.scenarios.query import changed_questions, edit_histories
 
 
 @pytest.fixture
@@ -95,6 +95,33 @@ def test_the_input_never_changes(histories):
     before = frozen(histories)
     edit_histories(histories, hour=3, weekday=2, user=-1, hide=[0], keep_last=1)
     assert frozen(histories) == before
+
+
+def test_many_questions_keep_what_they_cannot_hide(histories):
+    """Ben has no third visit and keeps both; hiding the first two would leave Ben without any, so only Anna loses hers."""
+    third = edit_histories(histories, hide=[2], skip_missing=True)
+    assert third.location.tolist() == [0, 1, 0, 1]
+    assert changed_questions(histories, third).tolist() == [True, False]
+    first_two = edit_histories(histories, hide=[0, 1], skip_missing=True)
+    assert first_two.location.tolist() == [2, 0, 1]
+    assert changed_questions(histories, first_two).tolist() == [True, False]
+    with pytest.raises(ScenarioError, match="no visit 0"):
+        edit_histories(histories, hide=[-1], skip_missing=True)
+
+
+@pytest.mark.parametrize(
+    ("edit", "changed"),
+    [
+        ({}, [False, False]),
+        ({"hour": 9}, [True, False]),
+        ({"weekday": 4}, [False, True]),
+        ({"user": "ben"}, [True, False]),
+        ({"keep_last": 2}, [True, False]),
+    ],
+)
+def test_which_questions_an_edit_changes(histories, edit, changed):
+    """Anna's last visit is on Friday at 18:30, of unknown duration; Ben's on Sunday at 9:05."""
+    assert changed_questions(histories, edit_histories(histories, **edit)).tolist() == changed
 
 
 @pytest.mark.parametrize(
