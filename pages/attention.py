@@ -48,7 +48,7 @@ def main() -> None:
         index = pick_question(steps, "attention")
     weights = cached.attention(run_id, index)  # (layer, head, query, key)
     history = questions.history_of(loaded.data.samples, index, questions.QueryEdit())
-    history = history.iloc[len(history) - weights.shape[-1] :].reset_index(drop=True)
+    visits, history = len(history), history.tail(weights.shape[-1]).reset_index(drop=True)
     with controls:
         row, matrix = _chosen(weights)
     left_out = cached.left_out(run_id, index)
@@ -58,7 +58,7 @@ def main() -> None:
     with left:
         _map(slug, row, history)
     with right:
-        _effects(row, history, left_out)
+        _effects(row, history, visits, left_out)
     python = _python(run_id, index)
     below = st.segmented_control(
         "Below", BELOW, default="Matrix", required=True, key="attention.below", label_visibility="collapsed"
@@ -206,7 +206,7 @@ def _map(slug: str, row: np.ndarray, history: pd.DataFrame) -> None:
         export_menu("attention.export", "attention", history.assign(weight=row), deck)
 
 
-def _effects(row: np.ndarray, history: pd.DataFrame, left_out: LeaveOneOut | None) -> None:
+def _effects(row: np.ndarray, history: pd.DataFrame, visits: int, left_out: LeaveOneOut | None) -> None:
     table = history.drop(columns=["location", "position"]).assign(attention=row, effect_nats=_effect_of(left_out, len(history)))
     panels.panel(
         "Attention and effect",
@@ -217,19 +217,21 @@ def _effects(row: np.ndarray, history: pd.DataFrame, left_out: LeaveOneOut | Non
         actions=lambda: export_menu("attention.export.effects", "attention-and-effect", table, chart=True),
     )
     if left_out is None:
-        panels.nothing("Nothing to leave out", "The history has one visit.")
+        panels.nothing("Nothing to leave out", "The model reads one visit of this history.")
         return
     latest = min(len(history), 24)
     labels = [f"{visit.when}, {visit.place}" for visit in history.rename(columns={"name": "place"}).itertuples()][-latest:]
     with st.container(height=520, border=False):
         figure = weight_and_effect(labels, row[-latest:], _effect_of(left_out, len(history))[-latest:], session.theme())
         st.plotly_chart(figure, key="attention.effects", config=chart_config("attention-and-effect"))
-    if latest < len(history):
-        st.caption(f"The latest {latest} of {len(history)} visits; all of them are under Visits below.")
+    read = [f"The model reads the latest {len(history)} of {visits} visits."] if len(history) < visits else []
+    drawn = [f"Drawn: the latest {latest} of {len(history)}; all of them are under Visits below."] if latest < len(history) else []
+    if read or drawn:
+        st.caption(" ".join(read + drawn))
 
 
 def _effect_of(left_out: LeaveOneOut | None, visits: int) -> np.ndarray:
-    return left_out.effect[-visits:] if left_out is not None else np.full(visits, np.nan)
+    return left_out.effect if left_out is not None else np.full(visits, np.nan)
 
 
 def _answer(row: np.ndarray, history: pd.DataFrame, left_out: LeaveOneOut | None) -> str:

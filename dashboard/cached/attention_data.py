@@ -15,28 +15,35 @@ if TYPE_CHECKING:
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _attention(run_id: str, home: str, stamp: int, index: int) -> np.ndarray:
     from engine.probes import watch
+    from engine.scenarios.attribution import read_by
 
     loaded = loaded_run(run_id)
     names = [name for name, probe in loaded.model.probes().items() if probe.kind == "attention" and probe.axes[-1] == "key"]
+    question = loaded.data.samples.histories(np.array([index]))
     with watch(loaded.model, *names) as seen:
-        loaded.model.predict(loaded.data.samples.histories(np.array([index])))
-    return np.stack([seen[name][0].to_numpy()[0] for name in names])
+        loaded.model.predict(question)
+    # Before the visits there may be padding and tokens that are no visits.
+    visits = slice(-int(read_by(loaded.model, question).lengths[0]), None)
+    return np.stack([seen[name][0].to_numpy()[0][:, visits, visits] for name in names])
 
 
 def attention(run_id: str, index: int) -> np.ndarray:
-    """(layer, head, query, key) attention of one question, in the order of the model's probes; read-only."""
+    """(layer, head, query, key) attention between the visits that are read, oldest first, in the order of the model's probes.
+
+    Read-only. Rows sum to less than one where a model also reads tokens that are no visits.
+    """
     return _attention(run_id, str(store.home()), weights_stamp(run_id), index)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _left_out(run_id: str, home: str, stamp: int, index: int) -> "LeaveOneOut | None":
-    from engine.scenarios.attribution import leave_one_out
+    from engine.scenarios.attribution import leave_one_out, read_by
 
     loaded = loaded_run(run_id)
-    question = loaded.data.samples.histories(np.array([index]))
+    question = read_by(loaded.model, loaded.data.samples.histories(np.array([index])))
     return leave_one_out(loaded.model, question) if int(question.lengths[0]) > 1 else None
 
 
 def left_out(run_id: str, index: int) -> "LeaveOneOut | None":
-    """What leaving each visit out does to the model's answer; None where the history has one visit."""
+    """What leaving out each visit that is read does to the model's answer; None where it reads one visit."""
     return _left_out(run_id, str(store.home()), weights_stamp(run_id), index)

@@ -345,7 +345,8 @@ def draw_visits(run_id: str, index: int, history: pd.DataFrame, samples: Samples
     if left_out is None:
         panels.nothing("Nothing to leave out", "The history has one visit.")
         return
-    effect = left_out.effect[-len(history) :]
+    effect = left_out.effect
+    visits, history = len(history), history.tail(len(effect))
     latest = min(len(history), 30)
     labels = [f"{row.when}, {row.place}" for row in history.rename(columns={"name": "place"}).itertuples()]
     st.plotly_chart(
@@ -357,8 +358,9 @@ def draw_visits(run_id: str, index: int, history: pd.DataFrame, samples: Samples
     )
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         answer = wording.literal(samples.log.places.names[left_out.place])
-        more = f" The latest {latest} of {len(history)} visits." if latest < len(history) else ""
-        st.caption(f"Measured on the first guess, {answer}.{more}")
+        read = f" The model reads the latest {len(history)} of {visits} visits." if len(history) < visits else ""
+        more = f" Drawn: the latest {latest} of {len(history)}." if latest < len(history) else ""
+        st.caption(f"Measured on the first guess, {answer}.{read}{more}")
         export_menu("experts.visits.export", "visit-effects", history.assign(effect_nats=effect).drop(columns=["location"]))
 
 

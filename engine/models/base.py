@@ -150,6 +150,11 @@ class NextLocationModel(MobilityModel):
     def predict(self, histories: Histories) -> Prediction:
         """Scores for every place, deterministic, in evaluation mode, without gradients."""
 
+    @property
+    def longest_history(self) -> int | None:
+        """How many visits of a history are read, the latest ones, at most; None where all are."""
+        return None
+
     def embeddings(self, places: Places) -> dict[str, Embedding]:
         """The embeddings the model declares, by name; those of locations are in the order of `places`."""
         return {}

@@ -209,6 +209,11 @@ class CaLLiPer(NextLocationModel):
 
     # ---- places ---------------------------------------------------------------------------------------------------------
 
+    @property
+    def longest_history(self) -> int:
+        """As the settings say."""
+        return self.config.longest_history
+
     def view(self, places: Places) -> PlaceView:
         """How the model sees these places: codes, coordinates, texts. Kept for the last few `Places` objects."""
         for known in self._views:

@@ -237,6 +237,11 @@ class NextLocMoE(NextLocationModel):
 
     # ---- reading --------------------------------------------------------------------------------------------------------
 
+    @property
+    def longest_history(self) -> int:
+        """The visits of a window."""
+        return self.config.longest_history
+
     def view(self, places: Places) -> PlaceView:
         """How the model sees these places. Kept for the last few `Places` objects."""
         for known in self._views:
@@ -291,7 +296,7 @@ class NextLocMoE(NextLocationModel):
             real = torch.cat([torch.zeros_like(real[:, :border]), real[:, border:]], dim=1)
         prefix = before.shape[1]
         real = torch.cat([real.new_ones(len(real), prefix), real], dim=1)
-        longest = c.history_visits + c.current_visits
+        longest = self.longest_history
         positions = torch.cat([torch.arange(prefix), prefix + longest - window.real.shape[1] + torch.arange(window.real.shape[1])])
         context = RoutingContext(summary, real, prefix, self._role_vectors(), self._choice())
         with during(context):
@@ -325,7 +330,7 @@ class NextLocMoE(NextLocationModel):
         return Question(
             states=states,
             view=view,
-            histories=keep_latest(histories, self.config.history_visits + self.config.current_visits),
+            histories=keep_latest(histories, self.longest_history),
             user=self.frame.user_rows(histories, self.users),
             codes=self.location_codes(view.xy) if self.config.head == "pointer" else view.xy,
             memory=self._memory(view),
@@ -462,7 +467,7 @@ def _backbone_and_vectors(
     """Backbone, vectors of role and function texts, vectors of the prompt, and what the vectors depend on."""
     texts = [list(experts.texts) if experts else [] for experts in (roles, functions)]
     if config.backbone == "random":
-        longest = config.history_visits + config.current_visits + config.prefix_tokens
+        longest = config.longest_history + config.prefix_tokens
         backbone = random_backbone(
             config.width,
             config.feed_forward,

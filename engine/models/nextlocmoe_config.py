@@ -273,6 +273,11 @@ class NextLocMoEConfig(TrainedConfig):
         return self.location_width + self.day_width + self.hour_width + self.duration_width
 
     @property
+    def longest_history(self) -> int:
+        """Visits of a window."""
+        return self.history_visits + self.current_visits
+
+    @property
     def expert_layers(self) -> list[int]:
         """Layers with a role mixture, from 0."""
         return list(range(self.first_expert_layer, self.layers, self.expert_layer_step)) if self.role_experts else []

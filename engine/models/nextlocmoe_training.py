@@ -93,9 +93,8 @@ def window_loss(model: "NextLocMoE", batch: WindowBatch) -> dict[str, Tensor]:
         reading.window.real[:, -config.current_visits :].cpu().numpy(), samples, config.dense_targets
     )
     sample, _ = asked
-    most = config.history_visits + config.current_visits
     log = samples.log
-    within = Samples(log, np.maximum(samples.start, samples.target - most)[sample], target_visit)
+    within = Samples(log, np.maximum(samples.start, samples.target - config.longest_history)[sample], target_visit)
     target = log.location[target_visit].astype(np.int64)
     with model.full_precision():
         question = model.question(reading.states[asked], within.histories())

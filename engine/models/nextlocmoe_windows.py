@@ -56,8 +56,7 @@ class Window:
     @classmethod
     def of(cls, histories: Histories, config: NextLocMoEConfig, device: torch.device | str = "cpu") -> Self:
         """The windows of histories; visits older than a window are left out, short histories are padded."""
-        most = config.history_visits + config.current_visits
-        kept = keep_latest(histories, most)
+        kept = keep_latest(histories, config.longest_history)
         lengths = kept.lengths
         width = max(int(lengths.max(initial=0)), config.current_visits)
         column = np.arange(width) - (width - lengths[:, None])  # (sample, step) position in the history, negative where padded

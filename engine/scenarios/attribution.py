@@ -7,7 +7,9 @@ from scipy import stats
 
 from engine.city.samples import Histories
 from engine.errors import ScenarioError
+from engine.layers.history_encoder import keep_latest
 from engine.models.answers import Predictor
+from engine.models.base import NextLocationModel
 from engine.scenarios.counterfactual import join_histories
 from engine.scenarios.query import edit_histories
 
@@ -17,8 +19,8 @@ class LeaveOneOut:
     """The effect of every visit on one answer.
 
     Attributes:
-        effect: (step,) change of log-probability of `place` when the visit is there rather than hidden; positive visits
-            speak for the place.
+        effect: (step,) change of log-probability of `place` when the visit is there rather than hidden, for every visit that
+            is read, oldest first; positive visits speak for the place.
         place: Index of the place the effect is measured on.
     """
 
@@ -26,8 +28,16 @@ class LeaveOneOut:
     place: int
 
 
+def read_by(predictor: Predictor, histories: Histories) -> Histories:
+    """The same questions without visits older than those the predictor reads."""
+    most = predictor.longest_history if isinstance(predictor, NextLocationModel) else None
+    return histories if most is None else keep_latest(histories, most)
+
+
 def leave_one_out(predictor: Predictor, histories: Histories, place: int | None = None) -> LeaveOneOut:
-    """Hides every visit of one history in turn.
+    """Hides every visit of one history that the predictor reads, in turn.
+
+    Older ones are left out from the start: otherwise one of them would move in for each that is hidden, and be measured with it.
 
     Args:
         predictor: Model or baseline.
@@ -35,13 +45,14 @@ def leave_one_out(predictor: Predictor, histories: Histories, place: int | None 
         place: The place whose log-probability is watched; default the top guess.
 
     Raises:
-        ScenarioError: If there is not exactly one sample, or its history has fewer than two visits.
+        ScenarioError: If there is not exactly one sample, or fewer than two visits are read of its history.
     """
     if len(histories) != 1:
         raise ScenarioError(f"Leave-one-out asks one question; {len(histories)} were given.")
+    histories = read_by(predictor, histories)
     length = int(histories.lengths[0])
     if length < 2:
-        raise ScenarioError("This history has one visit; there is nothing to leave out.")
+        raise ScenarioError("One visit of this history is read; there is nothing to leave out.")
     questions = join_histories([histories, *(edit_histories(histories, hide=(step,)) for step in range(length))])
     scores = predictor.predict(questions).open_only(questions.places).log_probability.astype(np.float64)
     watched = int(scores[0].argmax()) if place is None else place

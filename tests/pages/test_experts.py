@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dashboard import cached, wording
+from dashboard import cached, questions, wording
 from engine.runs import Run, list_runs
 from engine.scenarios.edits import OverrideProbe, ShiftLast, TurnKnob
 from tests.pages.conftest import assert_healthy, button, words
@@ -33,7 +33,7 @@ def expert_home(trained_home, tiny_city, tmp_path_factory) -> Iterator[Path]:
             model="nextlocmoe",
             city="aldhaven",
             preset="tiny",
-            config={"epochs": 1, "stride": 20, "head": "mdn"},
+            config={"epochs": 1, "stride": 20, "head": "mdn", "history_visits": 10},
             name="with experts",
         )
         run = submit(request)
@@ -203,3 +203,31 @@ def test_the_same_numbers_come_from_the_command_line(expert_home, monkeypatch, c
     with pytest.raises(SystemExit) as ended:
         main(["elsewhere", other, "--city", "aldhaven"])
     assert ended.value.code == 1 and "cannot be used on another one" in capsys.readouterr().err
+
+
+def question_of_length(fits) -> tuple[str, str, int]:
+    """User, step and length of the first question whose history has a length that fits."""
+    samples = cached.loaded_run(next(run.id for run in list_runs() if run.name == "with experts")).data.samples
+    _, steps = questions.steps_of(samples)
+    steps["visits"] = samples.lengths[steps["index"]]
+    first = steps[fits(steps["visits"])].iloc[0]
+    return first["user"], str(first["step"]), int(first["visits"])
+
+
+@pytest.mark.parametrize("fits", [lambda visits: visits < 5, lambda visits: visits > 15], ids=["short", "long"])
+def test_visits_that_the_model_does_not_read_have_neither_attention_nor_effect(page, fits) -> None:
+    """Windows are 10 + 5 visits: a shorter history is padded, of a longer one the latest are read."""
+    user, step, visits = question_of_length(fits)
+    read, said = min(visits, 15), f"The model reads the latest 15 of {visits} visits."
+    at = page("attention", user=user, step=step)
+    at.session_state["attention.below"] = "Visits"
+    at.run()
+    assert_healthy(at)
+    table = at.dataframe[0].value
+    assert len(table) == read and table["effect, nats"].notna().all() and table["attention"].between(0, 1).all()
+    assert (said in words(at)) == (visits > 15)
+    at = page(user=user, step=step)
+    at.session_state["experts.below"] = "Visits"
+    at.run()
+    assert_healthy(at)
+    assert (said in words(at)) == (visits > 15)

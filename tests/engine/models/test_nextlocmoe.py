@@ -260,6 +260,18 @@ def test_visits_before_the_window_do_not_matter(model, data):
     assert not np.allclose(model.predict(packed(places, oldest_read)).log_probability, whole, atol=1e-6)
 
 
+def test_leaving_a_visit_out_pulls_no_older_one_in(data):
+    """Three visits are read: they alone have effects, whatever was visited before them."""
+    from engine.scenarios.attribution import leave_one_out
+
+    model, places = tiny(data, history_visits=2, current_visits=1, head="pointer"), data.samples.log.places
+    assert model.longest_history == 3
+    found = leave_one_out(model, packed(places, [9, 8, 7, 3, 4, 5]))
+    other = leave_one_out(model, packed(places, [1, 2, 6, 3, 4, 5]))
+    assert len(found.effect) == 3 and found.place == other.place
+    np.testing.assert_array_equal(found.effect, other.effect)
+
+
 def test_hours_until_the_next_visit_and_of_the_visit_before(data):
     """Visits at 8, 9 and 10 h that lasted 30 minutes each; nobody knows when the one after the last comes."""
     given = packed(data.samples.log.places, [0, 1, 2], stay=30.0)
