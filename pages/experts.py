@@ -46,11 +46,12 @@ def main() -> None:
         )
     key = key if key in sets else keys[0]
     experts, samples = sets[key], loaded.data.samples
-    palette = Palette.of(experts.names, session.theme())
+    palettes = {name: Palette.of(cached.expert_labels(run_id, group, name), session.theme()) for name in sets}
+    palette = palettes[key]
     over, once = cached.asked(run_id, group), cached.asked_once(run_id, index)
     history = questions.history_of(samples, index, questions.QueryEdit())
     with head:
-        panels.head(QUESTION, _answer(once, sets, history, over))
+        panels.head(QUESTION, _answer(once, sets, palettes, history, over))
     left, right = st.columns([58, 42], gap="medium")
     with left:
         shown = st.segmented_control(
@@ -68,8 +69,7 @@ def main() -> None:
     user = int(samples.log.user[samples.target[index]])
     match below:
         case "Cards":
-            checks = cached.label_checks(run_id, group, key)
-            expert_cards.draw_cards(over, key, experts, palette, checks, samples)
+            expert_cards.draw_cards(over, key, experts, palette, samples)
         case "Load":
             expert_panels.draw_load(run_id, over, key, experts, palette)
         case "Rhythm":
@@ -79,7 +79,7 @@ def main() -> None:
         case "Differences":
             expert_panels.draw_differences(run_id, key, experts, palette)
         case "Labels":
-            expert_panels.draw_labels(cached.label_checks(run_id, group, key), experts)
+            expert_panels.draw_labels(cached.label_checks(run_id, group, key), experts, palette)
         case "Visits":
             expert_panels.draw_visits(run_id, index, history, samples)
         case _:
@@ -111,7 +111,13 @@ def _without_experts(slug: str, run_id: str, title: str) -> None:
         navigation.door("train", "Train a model with experts", key="experts.train", primary=True)
 
 
-def _answer(once: "cached.AskedOnce", sets: dict[str, ExpertSet], history: pd.DataFrame, over: "cached.Asked") -> str:
+def _answer(
+    once: "cached.AskedOnce",
+    sets: dict[str, ExpertSet],
+    palettes: dict[str, Palette],
+    history: pd.DataFrame,
+    over: "cached.Asked",
+) -> str:
     """Whom the model asked for the latest visit, and how decided it is over the slice."""
     said = []
     for key, experts in sets.items():
@@ -122,7 +128,7 @@ def _answer(once: "cached.AskedOnce", sets: dict[str, ExpertSet], history: pd.Da
         others = int(routing.active(used[-1])) - 1
         beside = f" and {wording.counted(others, 'other')}" if others > 0 else " alone"
         said.append(
-            f"**{wording.literal(experts.names[top])}** ({wording.percent(float(used[-1][top]), 2)}){beside} of "
+            f"**{wording.literal(palettes[key].labels[top].shown(40, in_full=True))}** ({wording.percent(float(used[-1][top]), 2)}){beside} of "
             f"{len(experts.names)} {wording.literal(experts.title.split(',')[0].lower())}"
         )
     if not said:

@@ -13,7 +13,7 @@ from dashboard.cached.run_data import loaded_run, run_curves, weights_stamp
 from engine import store
 
 if TYPE_CHECKING:
-    from engine.evaluation.routed import LabelCheck, Routed
+    from engine.evaluation.routed import ExpertLabel, LabelCheck, Routed
     from engine.evaluation.transfer import ZeroShot
     from engine.models.answers import PointAnswer
     from engine.models.declarations import ExpertSet
@@ -108,6 +108,13 @@ def _label_checks(run_id: str, home: str, stamp: int, group: Group, key: str) ->
 def label_checks(run_id: str, group: Group, key: str) -> "list[LabelCheck]":
     """What the labels of a set agree with, over the people and places of a slice; read-only."""
     return _label_checks(run_id, str(store.home()), weights_stamp(run_id), group, key)
+
+
+def expert_labels(run_id: str, group: Group, key: str) -> "tuple[ExpertLabel, ...]":
+    """What the experts of a set are called, each with what was measured of its name over a slice."""
+    from engine.evaluation.routed import label_experts
+
+    return label_experts(expert_sets(run_id)[key], label_checks(run_id, group, key))
 
 
 @st.cache_resource(max_entries=8, show_spinner="Forcing and silencing every expert")

@@ -11,17 +11,19 @@ from dashboard.figures import colours
 from dashboard.figures.colours import Theme
 from dashboard.figures.frame import dress, label, named_axis
 from dashboard.figures.routing_bars import Palette, small_titles
+from engine.models.answers import share_name
 
 
 def effect_bars(effects: pd.DataFrame, palette: Palette, theme: Theme) -> go.Figure:
     """Metres the answer's point moves when an expert is forced, and what silencing it costs the truth.
 
     Args:
-        effects: As from `engine.scenarios.expert_effects.expert_effects`.
+        effects: As from `engine.scenarios.expert_effects.expert_effects`, one row per expert in their order.
         palette: The set.
         theme: Light or dark.
     """
-    at, names = list(range(len(effects))), [label(name, 60) for name in effects["name"]]
+    at, names = list(range(len(palette))), palette.hover
+    share = share_name(bool(effects["normalised"].all()))
     figure = make_subplots(
         rows=1,
         cols=2,
@@ -36,7 +38,7 @@ def effect_bars(effects: pd.DataFrame, palette: Palette, theme: Theme) -> go.Fig
         orientation="h",
         marker={"color": list(palette.colour)},
         customdata=effects[["forced_moved", "forced_top"]],
-        hovertemplate="%{hovertext}<br>%{x:,.0f} m; %{customdata[0]:.1%} of the probability moved, "
+        hovertemplate=f"%{{hovertext}}<br>%{{x:,.0f}} m; %{{customdata[0]:.1%}} of the {share} moved, "
         "%{customdata[1]:.0%} of first guesses changed<extra></extra>",
         row=1,
         col=1,
@@ -58,21 +60,21 @@ def effect_bars(effects: pd.DataFrame, palette: Palette, theme: Theme) -> go.Fig
     dress(figure, theme, 84 + 22 * max(len(names), 1))
     figure.update_layout(showlegend=False, bargap=0.25, margin={"t": 28})
     figure.update_annotations(font_size=12)
-    figure.update_yaxes(**named_axis(effects["name"].tolist(), 24, downwards=True))
+    figure.update_yaxes(**named_axis(palette.ticks, downwards=True))
     figure.update_xaxes(title_text="metres", rangemode="tozero", nticks=5, row=1, col=1)
-    figure.update_xaxes(title_text="nats of log-probability", nticks=5, row=1, col=2)
+    figure.update_xaxes(title_text=f"nats of log-{share}", nticks=5, row=1, col=2)
     return small_titles(figure)
 
 
-def likeness_matrix(cosine: np.ndarray, names: Sequence[str], theme: Theme) -> go.Figure:
+def likeness_matrix(cosine: np.ndarray, palette: Palette, theme: Theme) -> go.Figure:
     """How alike experts are, pair by pair.
 
     Args:
         cosine: (expert, expert), -1 to 1.
-        names: Experts.
+        palette: The set.
         theme: Light or dark.
     """
-    words, at = [label(name, 60) for name in names], list(range(len(names)))
+    words, at = palette.hover, list(range(len(palette)))
     hover = [
         [f"{words[row]} and {words[column]}<br>cosine {cosine[row, column]:+.2f}" for column in range(len(words))]
         for row in range(len(words))
@@ -98,8 +100,8 @@ def likeness_matrix(cosine: np.ndarray, names: Sequence[str], theme: Theme) -> g
         )
     )
     dress(figure, theme, 120 + 22 * len(words))
-    figure.update_xaxes(**named_axis(names, 22), tickangle=-40, tickfont={"size": 10})
-    figure.update_yaxes(**named_axis(names, 22, downwards=True))
+    figure.update_xaxes(**named_axis(palette.ticks), tickangle=-40, tickfont={"size": 10})
+    figure.update_yaxes(**named_axis(palette.ticks, downwards=True))
     return small_titles(figure)
 
 

@@ -12,17 +12,16 @@ from dashboard.figures.routing_bars import Palette
 
 _SMALLEST, _LARGEST = 3.0, 12.0
 _LETTERS = 24
+_LONGEST_SIGN = 4
 
 
 def letters(names: tuple[str, ...]) -> tuple[str, ...]:
-    """A short sign for every expert, distinct within the set: `L`, `Co`, `Ci`, ..."""
+    """A short sign for every expert, distinct within the set: `L`, `Co`, `Ci`, ...; its number where names begin too much alike."""
     signs = []
-    for name in names:
-        length = next(
-            (size for size in range(1, len(name) + 1) if sum(other[:size].lower() == name[:size].lower() for other in names) == 1),
-            len(name),
-        )
-        signs.append(name[:length].capitalize())
+    for number, name in enumerate(names, start=1):
+        lengths = range(1, min(len(name), _LONGEST_SIGN) + 1)
+        own = (name[:size] for size in lengths if sum(other[:size].lower() == name[:size].lower() for other in names) == 1)
+        signs.append(next(own, f"#{number}").capitalize())
     return tuple(signs)
 
 
@@ -66,9 +65,10 @@ def dominant_layers(places: pd.DataFrame, palette: Palette, theme: Theme) -> lis
     if places.empty:
         return []
     most = float(places["n"].max())
-    signs = letters(palette.names)
+    signs = letters(tuple(one.name for one in palette.labels))
+    names = [one.shown(40, in_full=True) for one in palette.labels]
     ordered = places.sort_values("n", kind="stable")
-    even = 1 / max(len(palette.names), 1)
+    even = 1 / max(len(palette), 1)
     dots = [
         {
             "p": position(row.longitude, row.latitude),
@@ -79,8 +79,8 @@ def dominant_layers(places: pd.DataFrame, palette: Palette, theme: Theme) -> lis
             ],
             "id": literal(row.id),
             "tip": literal(
-                f"{str(row.place)[:80]}\n{palette.names[row.expert]} {row.weight:.0%}, then "
-                f"{palette.names[row.second]} {row.second_weight:.0%}\n{wording.counted(row.n, 'question')}"
+                f"{str(row.place)[:80]}\n{names[row.expert]}: {row.weight:.0%}, then "
+                f"{names[row.second]}: {row.second_weight:.0%}\n{wording.counted(row.n, 'question')}"
             ),
         }
         for row in ordered.rename(columns={"name": "place"}).itertuples()

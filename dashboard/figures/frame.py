@@ -52,21 +52,20 @@ def dress(figure: go.Figure, theme: Theme, height: int) -> go.Figure:
     return figure
 
 
-def named_axis(names: Sequence[object], limit: int, *, downwards: bool = False) -> dict[str, Any]:
+def named_axis(names: Sequence[str], *, downwards: bool = False) -> dict[str, Any]:
     """For `update_xaxes` or `update_yaxes`: positions 0, 1, ... called by their names.
 
     Where a shortened name itself is the position, two names that begin alike share one and are drawn on top of each other.
 
     Args:
-        names: One per position.
-        limit: Longest name shown.
+        names: One per position, as `label` made them.
         downwards: Whether the first stands on top.
     """
     ends = [-0.5, len(names) - 0.5]
     return {
         "tickmode": "array",
         "tickvals": list(range(len(names))),
-        "ticktext": [label(name, limit) for name in names],
+        "ticktext": list(names),
         "range": ends[::-1] if downwards else ends,
         "showgrid": False,
         "zeroline": False,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,28 +13,51 @@ from dashboard.figures import colours
 from dashboard.figures.colours import Theme
 from dashboard.figures.frame import dress, label, named_axis
 
+if TYPE_CHECKING:
+    from engine.evaluation.routed import ExpertLabel
+
+MARKS = (
+    "Behind each name stands what was measured of it: ✓ the expert goes along with the known group of that name, ≈ with a known group "
+    "of another name (shown by hovering and under Cards), ? with none clearly beyond chance."
+)
+"""How to read the marks of `ExpertLabel.shown`, for the screen."""
+_SHORT, _LONG = 26, 90
+
 
 @dataclass(frozen=True)
 class Palette:
-    """The colour and the hatching of every expert of a set, the same in every picture.
+    """The name, the colour and the hatching of every expert of a set, the same in every picture.
 
     Attributes:
-        names: Experts in their order.
+        labels: What each expert is called and what was measured of the name, in the experts' order.
         colour, pattern: One each.
     """
 
-    names: tuple[str, ...]
+    labels: "tuple[ExpertLabel, ...]"
     colour: tuple[str, ...]
     pattern: tuple[str, ...]
 
     @classmethod
-    def of(cls, names: Sequence[str], theme: Theme) -> "Palette":
+    def of(cls, labels: "Sequence[ExpertLabel]", theme: Theme) -> "Palette":
         """The fixed colours of these experts."""
         return cls(
-            tuple(names),
-            tuple(colours.expert(name, index, theme) for index, name in enumerate(names)),
-            tuple(colours.expert_pattern(name, index) for index, name in enumerate(names)),
+            tuple(labels),
+            tuple(colours.expert(one.name, index, theme) for index, one in enumerate(labels)),
+            tuple(colours.expert_pattern(one.name, index) for index, one in enumerate(labels)),
         )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def ticks(self) -> list[str]:
+        """Every expert's name with its mark, short enough for an axis or a legend."""
+        return [label(one.shown(24), _SHORT) for one in self.labels]
+
+    @property
+    def hover(self) -> list[str]:
+        """Every expert's name with its mark and the group it goes along with."""
+        return [label(one.shown(40, in_full=True), _LONG) for one in self.labels]
 
     def marker(self, index: int) -> dict[str, Any]:
         """How plotly fills the bars of an expert."""
@@ -68,16 +91,16 @@ def step_weights(
     visits = list(range(-len(weights) + 1, 1))
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.78, 0.22], vertical_spacing=0.05)
     active = np.count_nonzero(weights > 0, axis=1)
-    for index, name in enumerate(palette.names):
+    for index, (name, full) in enumerate(zip(palette.ticks, palette.hover, strict=True)):
         if not (weights[:, index] > 0).any():
             continue
         figure.add_bar(
             x=visits,
             y=weights[:, index] * 100,
-            name=label(name, 22),
+            name=name,
             marker=palette.marker(index),
             customdata=[label(word, 60) for word in words],
-            hovertemplate="%{customdata}<br>" + label(name, 30) + ": %{y:.1f} %<extra></extra>",
+            hovertemplate="%{customdata}<br>" + full + ": %{y:.1f} %<extra></extra>",
             row=1,
             col=1,
         )
@@ -98,7 +121,7 @@ def step_weights(
     figure.update_layout(legend={"font": {"size": 11}, "traceorder": "normal", "entrywidth": 0})
     figure.update_yaxes(title_text="weight, %", rangemode="tozero", nticks=5, row=1, col=1)
     small_titles(figure)
-    top = float(np.log(max(len(palette.names), 2)))
+    top = float(np.log(max(len(palette), 2)))
     figure.update_yaxes(title_text="entropy", range=[0, top * 1.05], nticks=3, row=2, col=1)
     figure.update_xaxes(
         title_text="visits before the question; 0 is the latest", showgrid=False, dtick=1 if len(weights) <= 12 else 5, row=2, col=1
@@ -115,7 +138,7 @@ def load_bars(used: np.ndarray, raw: np.ndarray, palette: Palette, theme: Theme)
         palette: The set.
         theme: Light or dark.
     """
-    at, names = list(range(len(palette.names))), [label(name, 60) for name in palette.names]
+    at, names = list(range(len(palette))), palette.hover
     figure = go.Figure()
     figure.add_bar(
         x=used * 100,
@@ -143,7 +166,7 @@ def load_bars(used: np.ndarray, raw: np.ndarray, palette: Palette, theme: Theme)
     figure.add_vline(x=100 / max(len(names), 1), line={"color": colours.ink("muted", theme), "width": 1, "dash": "dot"})
     figure.update_layout(bargap=0.25)
     figure.update_xaxes(rangemode="tozero", ticksuffix=" %", nticks=6)
-    figure.update_yaxes(**named_axis(palette.names, 24, downwards=True))
+    figure.update_yaxes(**named_axis(palette.ticks, downwards=True))
     return dress(figure, theme, 46 + 21 * max(len(names), 1))
 
 

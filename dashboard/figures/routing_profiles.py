@@ -30,16 +30,16 @@ def hours_of_experts(profile: np.ndarray, visits: np.ndarray, palette: Palette, 
         count = visits[days].sum(axis=0)
         with np.errstate(invalid="ignore", divide="ignore"):
             mean = np.nansum(profile[days] * visits[days][..., None], axis=0) / count[:, None]  # (hour, expert)
-        for index, name in enumerate(palette.names):
+        for index, (name, full) in enumerate(zip(palette.ticks, palette.hover, strict=True)):
             figure.add_bar(
                 x=list(range(24)),
                 y=np.round(mean[:, index] * 100, 2),
-                name=label(name, 22),
+                name=name,
                 legendgroup=str(index),
                 showlegend=column == 1,
                 marker=palette.marker(index),
                 customdata=count,
-                hovertemplate="%{x}:00 to %{x}:59, " + label(name, 30) + "<br>%{y:.1f} %, n = %{customdata:,}<extra></extra>",
+                hovertemplate="%{x}:00 to %{x}:59, " + full + "<br>%{y:.1f} %, n = %{customdata:,}<extra></extra>",
                 row=1,
                 col=column,
             )
@@ -107,7 +107,7 @@ def mean_weights(first: np.ndarray, second: np.ndarray, everyone: np.ndarray, pa
         palette: The set.
         theme: Light or dark.
     """
-    at, names = list(range(len(palette.names))), [label(name, 60) for name in palette.names]
+    at, names = list(range(len(palette))), palette.hover
     figure = go.Figure()
     for title, values, opacity in (("first half", first, 0.55), ("second half", second, 1.0)):
         figure.add_bar(
@@ -133,30 +133,30 @@ def mean_weights(first: np.ndarray, second: np.ndarray, everyone: np.ndarray, pa
     )
     figure.update_layout(barmode="group", bargap=0.25, bargroupgap=0.05)
     figure.update_xaxes(rangemode="tozero", ticksuffix=" %", nticks=6)
-    figure.update_yaxes(**named_axis(palette.names, 24, downwards=True))
+    figure.update_yaxes(**named_axis(palette.ticks, downwards=True))
     return dress(figure, theme, 46 + 27 * max(len(names), 1))
 
 
-def label_matrix(share: np.ndarray, experts: Sequence[str], groups: Sequence[str], size: np.ndarray, theme: Theme) -> go.Figure:
+def label_matrix(share: np.ndarray, palette: Palette, groups: Sequence[str], size: np.ndarray, theme: Theme) -> go.Figure:
     """Which expert dominates for which known group; columns sum to one.
 
     Args:
         share: (expert, group).
-        experts: Names of the rows.
+        palette: The set; the rows.
         groups: Names of the columns.
         size: (group,) people or places.
         theme: Light or dark.
     """
     columns = [f"{label(group, 18)}<br>n = {count:,}" for group, count in zip(groups, size, strict=True)]
     hover = [
-        [f"{label(expert, 60)} dominates for {share[row, column]:.0%} of {label(group, 60)}" for column, group in enumerate(groups)]
-        for row, expert in enumerate(experts)
+        [f"{expert}<br>leads for {share[row, column]:.0%} of {label(group, 60)}" for column, group in enumerate(groups)]
+        for row, expert in enumerate(palette.hover)
     ]
     figure = go.Figure(
         go.Heatmap(
             z=share * 100,
             x=list(range(len(groups))),
-            y=list(range(len(experts))),
+            y=list(range(len(palette))),
             text=hover,
             hovertemplate="%{text}<extra></extra>",
             colorscale=colours.plotly_scale("sequential", theme),
@@ -172,9 +172,7 @@ def label_matrix(share: np.ndarray, experts: Sequence[str], groups: Sequence[str
             },
         )
     )
-    dress(figure, theme, 110 + 22 * len(experts))
-    figure.update_xaxes(
-        **named_axis(groups, 18) | {"ticktext": columns}, tickangle=-40 if len(groups) > 6 else 0, tickfont={"size": 10}
-    )
-    figure.update_yaxes(**named_axis(experts, 24, downwards=True))
+    dress(figure, theme, 110 + 22 * len(palette))
+    figure.update_xaxes(**named_axis(columns), tickangle=-40 if len(groups) > 6 else 0, tickfont={"size": 10})
+    figure.update_yaxes(**named_axis(palette.ticks, downwards=True))
     return small_titles(figure)

@@ -5,49 +5,46 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cached, navigation, panels, session, wording
-from dashboard.figures.routing_bars import Palette
+from dashboard.figures.routing_bars import MARKS, Palette
 from dashboard.views.export_menu import export_menu
 from engine.city.samples import Samples
 from engine.evaluation import routing
-from engine.evaluation.routed import LabelCheck
+from engine.evaluation.routed import ExpertLabel
 from engine.models.declarations import ExpertSet
 
 SHOWN = 5
 EXAMPLES = 6
-LEAST_GROUP = 8
-"""People or places a known group needs before an expert is said to go along with it."""
 
 
-def draw_cards(
-    asked: "cached.Asked", key: str, experts: ExpertSet, palette: Palette, checks: list[LabelCheck], samples: Samples
-) -> None:
+def draw_cards(asked: "cached.Asked", key: str, experts: ExpertSet, palette: Palette, samples: Samples) -> None:
     """All experts as a table, and the one chosen in detail."""
     panels.panel(
         "What each expert answers for",
         "Drawn: load, how often it leads, the known group it goes along with most, and the hours, categories, people and places for "
         "which its weight before the choice is largest against its own mean (lift).",
         "Read: a lift of 3 means three times its usual weight. Groups with fewer than five questions are left out.",
-        "Do not conclude that the name is right because the list looks right; the column beside it says what was measured.",
+        f"Do not conclude that the name is right because the list looks right. {MARKS}",
         "NextLocMoE specification §12.",
     )
     routed, visits, places = asked.routed[key], asked.visits, samples.log.places
     weights = routed.latest_raw
     load, leads = routing.load(routed.latest), np.bincount(routed.dominant, minlength=len(experts.names)) / max(len(routed), 1)
-    known = best_groups(experts, checks)
+    known = [goes_along_words(one) for one in palette.labels]
     overview = pd.DataFrame(
         {
             "expert": list(experts.names),
             "load": load,
             "leads": leads,
-            "goes along with": known["words"],
-            "lift": known["lift"],
+            "goes along with": known,
+            "lift": [one.share / one.usual for one in palette.labels],
+            "verified": [one.is_verified for one in palette.labels],
             "about": list(experts.texts),
         }
     )
     with st.container(horizontal=True, horizontal_alignment="right"):
         export_menu("experts.cards.export", "expert-cards", overview)
     state = st.dataframe(
-        overview,
+        overview.assign(expert=[one.shown(40) for one in palette.labels]).drop(columns=["verified"]),
         key=f"experts.cards.{key}",
         hide_index=True,
         on_select="rerun",
@@ -58,15 +55,15 @@ def draw_cards(
             "lift": st.column_config.NumberColumn("lift", format="%.1f", help="Share of the group it leads, against all groups."),
             "about": st.column_config.TextColumn("what its text says (a hypothesis)", width="large"),
         },
-        height=38 + 35 * len(overview),
+        height="content",
     )
     rows = state["selection"]["rows"] if state else []
     expert = int(rows[0]) if rows else int(load.argmax())
-    name = wording.literal(experts.names[expert])
+    own = palette.labels[expert]
+    name = wording.literal(own.shown(60))
     st.subheader(name, anchor=False)
     st.caption(wording.literal(experts.texts[expert], 400))
-    if checks:
-        st.markdown(f"Measured: {wording.literal(known['words'][expert])}" + _lift(known["lift"][expert]))
+    st.markdown(f"Measured: {wording.literal(known[expert])}{_beside_chance(own)}.")
     categories = np.array([*places.category_names, ""], object)[places.category[visits["location"].to_numpy(np.int64)]]
     columns = [*st.columns(2, gap="medium"), *st.columns(2, gap="medium")]
     tables = {
@@ -97,37 +94,24 @@ def draw_cards(
     _examples(visits, weights[:, expert], categories, samples, name)
 
 
-def best_groups(experts: ExpertSet, checks: list[LabelCheck]) -> pd.DataFrame:
-    """For every expert the known group it leads most beyond its usual share: words and lift.
-
-    Experts for people are compared with what is known of people, experts for places with what is known of places, where there is
-    such a thing; the attribute that agrees most beyond chance with the whole set is
-    the one asked.
-    """
-    subject = "location" if experts.places else "user"
-    fitting = [check for check in checks if check.attribute.subject == subject] or checks
-    # Beyond chance: many small groups agree a lot by chance alone.
-    check = max(fitting, key=lambda found: found.agreement.information - found.agreement.chance, default=None)
-    if check is None:
-        return pd.DataFrame({"words": ["nothing known to compare with"] * len(experts.names), "lift": np.nan})
-    words, lifts = [], []
-    verdict = "" if check.agreement.is_verified else ", unverified"
-    usual = (check.share * check.size).sum(axis=1) / max(check.size.sum(), 1)
-    for expert in range(len(experts.names)):
-        lift = np.where(check.size >= LEAST_GROUP, check.share[expert] / max(usual[expert], 1e-12), 0.0)
-        top = int(lift.argmax())
-        if usual[expert] <= 0 or lift[top] <= 0:
-            words.append("leads nobody" if subject == "user" else "leads no place")
-            lifts.append(np.nan)
-            continue
-        group = f"{check.attribute.title} {check.groups[top]}"
-        words.append(f"{group} (leads for {check.share[expert, top]:.0%} of n = {check.size[top]}{verdict})")
-        lifts.append(float(lift[top]))
-    return pd.DataFrame({"words": words, "lift": lifts})
+def goes_along_words(own: ExpertLabel) -> str:
+    """The known group an expert goes along with most, in words; names in it are as the data have them."""
+    if not own.attribute:
+        return "nothing known to compare with"
+    if not own.group:
+        return f"{own.attribute}: goes along with no group"
+    verdict = "" if own.is_verified else ", not clearly beyond chance"
+    return f"{own.attribute} {own.group} (leads for {own.share:.0%} of n = {own.size}{verdict})"
 
 
-def _lift(value: float) -> str:
-    return f", {value:.1f} times its usual share." if np.isfinite(value) else "."
+def _beside_chance(own: ExpertLabel) -> str:
+    if own.companion is None:
+        return ""
+    found = own.companion
+    return (
+        f", {own.share / own.usual:.1f} times its share of all; correlation {found.phi:.2f}, by chance {found.chance:.2f} ± "
+        f"{found.chance_sd:.2f} for the best of all groups"
+    )
 
 
 def _examples(visits: pd.DataFrame, weight: np.ndarray, categories: np.ndarray, samples: Samples, name: str) -> None:

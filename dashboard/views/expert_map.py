@@ -11,7 +11,7 @@ from dashboard import cached, panels, questions, session, wording
 from dashboard.figures import base_map, colours
 from dashboard.figures.expert_map import dominant_by_place, dominant_layers, letters, point_layers
 from dashboard.figures.ranking import truth_layers
-from dashboard.figures.routing_bars import Palette
+from dashboard.figures.routing_bars import MARKS, Palette
 from dashboard.figures.trajectory import history_layers
 from dashboard.views import city_map
 from dashboard.views.city_map import Entry
@@ -90,7 +90,7 @@ def draw_city(slug: str, asked: "cached.Asked", key: str, palette: Palette, plac
         "Drawn: the places of the latest visits of this slice's questions, coloured by the expert with the largest mean weight before "
         "the choice. Area: questions. Pale: it hardly leads.",
         "Read: neighbourhoods of one colour mean that the expert follows the ground; a colour that changes with the hour means that it follows time.",
-        "Do not conclude from the name of a colour; names are hypotheses. Under Labels stands what each one agrees with.",
+        f"Do not conclude from the name of a colour; names are hypotheses. {MARKS}",
         "NextLocMoE specification §12 (function map).",
     )
     near = np.ones(len(visits), bool)
@@ -102,11 +102,12 @@ def draw_city(slug: str, asked: "cached.Asked", key: str, palette: Palette, plac
     theme, city = session.theme(), cached.city(slug)
     base = cached.base(slug, theme, places=False, buildings="none", faint=True)
     layers = [*base.layers, *dominant_layers(table, palette, theme)]
-    signs = letters(palette.names)
-    shown = np.bincount(table["expert"], weights=table["n"], minlength=len(palette.names))
+    names = [one.name for one in palette.labels]
+    signs = letters(tuple(names))
+    shown = np.bincount(table["expert"], weights=table["n"], minlength=len(palette))
     order = np.argsort(-shown, kind="stable")
     legend = [
-        Entry("disc", f"{signs[index]}  {palette.names[index][:26]}", palette.colour[index])
+        Entry("disc", f"{signs[index]}  {palette.labels[index].shown(22)}", palette.colour[index])
         for index in order[:MOST_LEGEND]
         if shown[index]
     ]
@@ -122,9 +123,7 @@ def draw_city(slug: str, asked: "cached.Asked", key: str, palette: Palette, plac
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         when = "all day" if hour is None else f"from {(hour - 1) % 24}:00 to {(hour + 1) % 24}:59"
         st.caption(f"{wording.counted(len(table), 'place')}, {wording.counted(int(near.sum()), 'question')}, {when}, local time.")
-        named = table.assign(
-            expert=[palette.names[index] for index in table["expert"]], second=[palette.names[index] for index in table["second"]]
-        )
+        named = table.assign(expert=[names[index] for index in table["expert"]], second=[names[index] for index in table["second"]])
         export_menu("experts.map.export", "dominant-experts", named, base_map.deck(layers, city, theme), _command())
 
 

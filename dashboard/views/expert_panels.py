@@ -7,12 +7,13 @@ import streamlit as st
 from dashboard import cached, panels, session, wording
 from dashboard.figures.expert_effects import effect_bars, likeness_matrix, visit_effects
 from dashboard.figures.frame import chart_config
-from dashboard.figures.routing_bars import Palette, load_bars, load_over_training, step_weights
+from dashboard.figures.routing_bars import MARKS, Palette, load_bars, load_over_training, step_weights
 from dashboard.figures.routing_profiles import hours_of_experts, label_matrix, mean_weights, week_of_expert
 from dashboard.views.export_menu import export_menu
 from engine.city.samples import Samples
 from engine.evaluation import routing
 from engine.evaluation.routed import LabelCheck
+from engine.models.answers import share_name
 from engine.models.declarations import ExpertSet
 
 MOST_GROUPS = 14
@@ -25,7 +26,7 @@ def draw_steps(once: "cached.AskedOnce", key: str, experts: ExpertSet, palette: 
         "Weights of this question",
         "Drawn: for every visit the model routes, the weight of each expert; below, how undecided the router is "
         f"(entropy in nats, from 0 for one expert to {np.log(max(len(experts.names), 1)):.2f} for all alike).",
-        f"Read: {wording.sentence(experts.selection)} Switch to see the weights before that choice.",
+        f"Read: {wording.sentence(experts.selection)} Switch to see the weights before that choice. {MARKS}",
         "Do not conclude that a tall bar caused the answer; force or silence the expert on the What-if page to see what it does.",
         "NextLocMoE specification §5, §7.",
     )
@@ -90,11 +91,12 @@ def draw_load(run_id: str, asked: "cached.Asked", key: str, experts: ExpertSet, 
         first.metric("Per visit, H(g|x)", f"{found.per_row:.2f} nats", help=f"0 is one expert, {found.even:.2f} all alike.")
         second.metric("Over all, H(mean g)", f"{found.overall:.2f} nats", help=f"{found.even:.2f} is even use.")
         third.metric("Specialisation", f"{found.specialisation:.2f} nats", help="What the visit tells about the expert.")
-        dead = [experts.names[index] for index in np.flatnonzero(routing.dead(used))]
+        names = [wording.literal(one.shown(40)) for one in palette.labels]
+        dead = [names[index] for index in np.flatnonzero(routing.dead(used))]
         many = routing.active(routed.latest)
         st.markdown(
-            f"- Largest load {wording.percent(float(used.max()))} ({wording.literal(experts.names[int(used.argmax())])}); "
-            f"{'no expert is dead' if not dead else 'dead: ' + ', '.join(map(wording.literal, dead))}.\n"
+            f"- Largest load {wording.percent(float(used.max()))} ({names[int(used.argmax())]}); "
+            f"{'no expert is dead' if not dead else 'dead: ' + ', '.join(dead)}.\n"
             f"- {many.mean():.1f} experts asked per visit in the mean (from {int(many.min())} to {int(many.max())}).\n"
             f"- n = {wording.count(len(routed))} questions"
             + (f" spread over {wording.count(asked.total)}." if asked.total > len(routed) else ".")
@@ -139,9 +141,9 @@ def draw_rhythm(asked: "cached.Asked", key: str, experts: ExpertSet, palette: Pa
         chosen = st.selectbox(
             "One expert's week",
             range(len(experts.names)),
-            format_func=lambda index: experts.names[index],
+            format_func=lambda index: palette.labels[index].shown(60, in_full=True),
             key="experts.week",
-            width=280,
+            width=340,
         )
         rows = [
             {"expert": name, "weekday": day, "hour": hour, "weight": profile[day, hour, index], "n": int(count[day, hour])}
@@ -224,15 +226,16 @@ def draw_differences(run_id: str, key: str, experts: ExpertSet, palette: Palette
     """Whether the experts differ: forced, silenced, and compared by their weights."""
     left, right = st.columns([56, 44], gap="medium")
     with left:
+        effects = cached.effects(run_id, key)
+        share = share_name(bool(effects["normalised"].all()))
         panels.panel(
             "Forced and silenced",
-            "Drawn: how far the answer's point moves in the mean when one expert speaks alone, and how much log-probability the truth "
+            f"Drawn: how far the answer's point moves in the mean when one expert speaks alone, and how much log-{share} the truth "
             "loses when it may not speak and others are chosen instead.",
             "Read: bars near zero on the left mean that it does not matter who is asked. Green on the right means that the expert helps.",
             "Do not conclude from small differences on the right: the questions are few (hover for shares).",
             "NextLocMoE specification §12, §13.",
         )
-        effects = cached.effects(run_id, key)
         st.plotly_chart(
             effect_bars(effects, palette, session.theme()),
             theme=None,
@@ -256,7 +259,7 @@ def draw_differences(run_id: str, key: str, experts: ExpertSet, palette: Palette
             panels.nothing("No vectors to compare", "The model gives no vector per expert of this set.")
             return
         st.plotly_chart(
-            likeness_matrix(cosine, experts.names, session.theme()),
+            likeness_matrix(cosine, palette, session.theme()),
             theme=None,
             config=chart_config("experts-likeness"),
             key="experts.likeness",
@@ -274,14 +277,16 @@ def draw_differences(run_id: str, key: str, experts: ExpertSet, palette: Palette
             )
 
 
-def draw_labels(checks: list[LabelCheck], experts: ExpertSet) -> None:
-    """What the labels agree with."""
+def draw_labels(checks: list[LabelCheck], experts: ExpertSet, palette: Palette) -> None:
+    """What the labels agree with: the set as a whole, and each expert against the rest."""
     panels.panel(
         "What the names agree with",
-        "Drawn: for every known group (columns), the share of its people or places that each expert dominates.",
-        "Read: agreement is the normalised mutual information, 0 to 1, beside what chance gives when the known groups are dealt out anew "
-        "(mean, standard deviation, and how many of them we are above it).",
-        "Do not take a name for a finding: nothing in training ties an expert to its name. Only what agrees is confirmed.",
+        "Drawn: for every known group (columns), the share of its people or places that each expert leads. In the table, per expert, the "
+        "group that it leads most beyond its share of all others.",
+        "Read: agreement of the set is the normalised mutual information, 0 to 1; that of one expert with one group the correlation of "
+        "both, -1 to 1. Beside both stands what chance gives when the known groups are dealt out anew (mean, standard deviation, and how "
+        f"many of them we are above it). {MARKS}",
+        "Do not take a name for a finding: nothing in training ties an expert to its name. That a set agrees does not confirm its names.",
         "NextLocMoE specification §12, §14: below a Cramer's V of 0.1 a label stays unverified.",
     )
     if not checks:
@@ -300,7 +305,7 @@ def draw_labels(checks: list[LabelCheck], experts: ExpertSet) -> None:
     st.markdown(agreement_words(check))
     kept = slice(0, MOST_GROUPS)
     st.plotly_chart(
-        label_matrix(check.share[:, kept], experts.names, check.groups[kept], check.size[kept], session.theme()),
+        label_matrix(check.share[:, kept], palette, check.groups[kept], check.size[kept], session.theme()),
         theme=None,
         config=chart_config("experts-labels"),
         key="experts.labels",
@@ -317,12 +322,43 @@ def draw_labels(checks: list[LabelCheck], experts: ExpertSet) -> None:
             for column, group in enumerate(check.groups)
         ]
         export_menu("experts.labels.export", "label-agreement", pd.DataFrame(rows))
+    led = (check.share * check.size).sum(axis=1) / max(check.size.sum(), 1)
+    table = pd.DataFrame(
+        [
+            {
+                "expert": palette.labels[expert].shown(40),
+                "goes along with": found.group or "no group",
+                "leads for": check.share[expert, check.groups.index(found.group)] if found.group else np.nan,
+                "of all": led[expert],
+                "correlation": found.phi,
+                "chance": found.chance,
+                "above chance": found.z,
+                "clear": found.is_verified,
+            }
+            for expert, found in enumerate(check.companions)
+        ]
+    )
+    st.dataframe(
+        table,
+        key="experts.labels.each",
+        hide_index=True,
+        column_config={
+            "leads for": st.column_config.NumberColumn(
+                "leads for", format="percent", help="Share of the group that the expert leads."
+            ),
+            "of all": st.column_config.NumberColumn("of all", format="percent", help="Share of all groups together that it leads."),
+            "correlation": st.column_config.NumberColumn("correlation", format="%.2f"),
+            "chance": st.column_config.NumberColumn("by chance", format="%.2f", help="Of the best of all groups, dealt out anew."),
+            "above chance": st.column_config.NumberColumn("above chance, sd", format="%.1f"),
+        },
+        height="content",
+    )
 
 
 def agreement_words(check: LabelCheck) -> str:
     """An agreement with its chance level in one sentence of Markdown."""
     found, subject = check.agreement, "people" if check.attribute.subject == "user" else "places"
-    verdict = "verified: clearly above chance" if found.is_verified else "unverified: not clearly above chance"
+    verdict = "as a set clearly above chance" if found.is_verified else "as a set not clearly above chance"
     above = f"{found.z:+.1f} standard deviations from chance" if np.isfinite(found.z) else "chance does not vary"
     return (
         f"Agreement with the **{wording.literal(check.attribute.title)}**: normalised mutual information {found.information:.3f} "
@@ -343,7 +379,7 @@ def draw_visits(run_id: str, index: int, history: pd.DataFrame, samples: Samples
     )
     left_out = cached.left_out(run_id, index)
     if left_out is None:
-        panels.nothing("Nothing to leave out", "The history has one visit.")
+        panels.nothing("Nothing to leave out", "The model reads one visit of this history.")
         return
     effect = left_out.effect
     visits, history = len(history), history.tail(len(effect))

@@ -19,7 +19,10 @@ def experts(
     ] = 1_500,
     as_json: AsJson = False,
 ) -> None:
-    """Show whom a run's model asks: load, doubt, dead experts, and what the experts' names agree with."""
+    """Show whom a run's model asks: load, doubt, dead experts, and what the experts' names agree with.
+
+    Behind a name: ✓ goes along with the known group of that name, ≈ with a group of another name, ? with none beyond chance.
+    """
     from engine.runs import Run
 
     loaded: Any = Run.open(run).load()
@@ -28,10 +31,18 @@ def experts(
         print_json({"run": run, "sets": found})
         return
     for one in found:
-        table = Table("expert", "load", "asked in", "leads in", title=escape(f"{one['title']}, n = {one['n']:,} questions"))
+        table = Table(
+            "expert", "load", "asked in", "leads in", "goes along with", title=escape(f"{one['title']}, n = {one['n']:,} questions")
+        )
         for row in one["experts"]:
             dead = "  (dead)" if row["dead"] else ""
-            table.add_row(escape(row["name"]) + dead, f"{row['load']:.1%}", f"{row['asked']:.1%}", f"{row['leads']:.1%}")
+            table.add_row(
+                escape(row["shown"]) + dead,
+                f"{row['load']:.1%}",
+                f"{row['asked']:.1%}",
+                f"{row['leads']:.1%}",
+                escape(f"{row['group']} ({row['correlation']:.2f}, chance {row['chance']:.2f})") if row["group"] else "no group",
+            )
         out.print(table)
         out.print(
             f"Doubt per visit {one['entropy_per_visit']:.2f}, over all {one['entropy_overall']:.2f}, at most {one['entropy_even']:.2f} nats."
@@ -50,7 +61,7 @@ def _experts(loaded: Any, questions: int) -> list[dict[str, Any]]:
     import numpy as np
 
     from engine.evaluation import routing
-    from engine.evaluation.routed import check_labels, latest_visits, route
+    from engine.evaluation.routed import check_labels, label_experts, latest_visits, route
 
     samples = loaded.data.samples
     sets = loaded.model.experts()
@@ -73,8 +84,22 @@ def _experts(loaded: Any, questions: int) -> list[dict[str, Any]]:
                 "entropy_overall": doubt.overall,
                 "entropy_even": doubt.even,
                 "experts": [
-                    {"name": name, "load": float(a), "asked": float(b), "leads": float(c), "dead": bool(d)}
-                    for name, a, b, c, d in zip(routed.experts.names, load, asked, leads, routing.dead(load), strict=True)
+                    {
+                        "name": own.name,
+                        "shown": own.shown(60),
+                        "load": float(a),
+                        "asked": float(b),
+                        "leads": float(c),
+                        "dead": bool(d),
+                        "compared_with": own.attribute,
+                        "group": own.group,
+                        "correlation": own.companion.phi if own.companion else None,
+                        "chance": own.companion.chance if own.companion else None,
+                        "verified": own.is_verified,
+                    }
+                    for own, a, b, c, d in zip(
+                        label_experts(routed.experts, checks), load, asked, leads, routing.dead(load), strict=True
+                    )
                 ],
                 "agreement": [
                     {

@@ -1,5 +1,6 @@
 """Collects who a model asked: the routing weights of its experts for many questions, and what is known of what they were asked about."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import pandas as pd
 from engine.city.city import City
 from engine.city.samples import Samples
 from engine.evaluation import routing
-from engine.evaluation.routing import Agreement
+from engine.evaluation.routing import Agreement, Companion
 from engine.models.base import NextLocationModel, Report
 from engine.models.declarations import ExpertSet
 from engine.probes import watch
@@ -166,7 +167,8 @@ class LabelCheck:
 
     Attributes:
         attribute: What is known.
-        agreement: The figures, over people or places.
+        agreement: The figures of the whole set, over people or places.
+        companions: Of each expert against the rest: the group it goes along with most.
         groups: Labels of the attribute, the most frequent first.
         share: (expert, group) share of the group's people or places whose dominant expert is this one.
         size: (group,) people or places.
@@ -174,6 +176,7 @@ class LabelCheck:
 
     attribute: Attribute
     agreement: Agreement
+    companions: tuple[Companion, ...]
     groups: tuple[str, ...]
     share: np.ndarray
     size: np.ndarray
@@ -208,8 +211,91 @@ def check_labels(
         np.add.at(table, (dominant, code), 1)
         order = np.argsort(-size, kind="stable")
         found = routing.agreement(dominant, labels, permutations=permutations)
-        checks.append(LabelCheck(attribute, found, tuple(map(str, names[order])), (table / size)[:, order], size[order]))
+        companions = routing.agreement_by_expert(dominant, labels, weights.shape[1], permutations=permutations)
+        groups = tuple(map(str, names[order]))
+        checks.append(LabelCheck(attribute, found, tuple(companions), groups, (table / size)[:, order], size[order]))
     return checks
+
+
+@dataclass(frozen=True)
+class ExpertLabel:
+    """What an expert is called, and what was measured of those it leads: a name is a hypothesis of whoever wrote it.
+
+    Attributes:
+        name: As its author wrote it.
+        attribute: Title of what the expert was compared with; empty where nothing is known.
+        companion: The group it goes along with most; None where nothing is known.
+        share: Share of that group's people or places which the expert leads; NaN where there is no group.
+        usual: Share of all people or places which it leads.
+        size: People or places of the group.
+    """
+
+    name: str
+    attribute: str = ""
+    companion: Companion | None = None
+    share: float = float("nan")
+    usual: float = float("nan")
+    size: int = 0
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether those it leads have something known in common, whatever its name says."""
+        return self.companion is not None and self.companion.is_verified
+
+    @property
+    def bears_the_groups_name(self) -> bool:
+        """Whether its name and the group's say the same: all words of the one are among those of the other."""
+        own, known = (set(re.findall(r"\w+", text.casefold())) for text in (self.name, self.group))
+        return bool(own and known and (own <= known or known <= own))
+
+    @property
+    def group(self) -> str:
+        """The known group it goes along with most; empty where there is none."""
+        return self.companion.group if self.companion else ""
+
+    @property
+    def mark(self) -> str:
+        """✓ verified by a group of its own name, ≈ goes along with a group of another name, ? with none beyond chance."""
+        return "?" if not self.is_verified else "✓" if self.bears_the_groups_name else "≈"
+
+    def shown(self, limit: int = 24, in_full: bool = False) -> str:
+        """The name as it is printed wherever people read it: never without its mark.
+
+        Args:
+            limit: Longest name, and longest group, shown.
+            in_full: Whether the group follows the mark, where it is verified and called otherwise.
+        """
+        name, group = (text if len(text) <= limit else text[: limit - 1] + "…" for text in (self.name, self.group))
+        follows = in_full and self.is_verified and self.group.casefold() != self.name.casefold()
+        return f"{name} {self.mark}" + (f" {group}" if follows else "")
+
+
+def label_experts(experts: ExpertSet, checks: list[LabelCheck]) -> tuple[ExpertLabel, ...]:
+    """Every expert's name with the known group it goes along with most.
+
+    Experts for people are compared with what is known of people, experts for places with what is known of places, where there is
+    such a thing; of several attributes the one counts in which the expert stands furthest above chance, one that is clear before others.
+
+    Args:
+        experts: The set.
+        checks: As from `check_labels` of its weights.
+    """
+    subject = "location" if experts.places else "user"
+    fitting = [check for check in checks if check.attribute.subject == subject] or checks
+    labels = []
+    for expert, name in enumerate(experts.names):
+        led = [(check.companions[expert], check) for check in fitting if check.companions[expert].group]
+        if not led:
+            labels.append(ExpertLabel(name, fitting[0].attribute.title if fitting else ""))
+            continue
+        # Beyond chance: many small groups agree a lot by chance alone.
+        found, check = max(led, key=lambda pair: (pair[0].is_verified, pair[0].phi - pair[0].chance))
+        column = check.groups.index(found.group)
+        usual = float((check.share[expert] * check.size).sum() / check.size.sum())
+        labels.append(
+            ExpertLabel(name, check.attribute.title, found, float(check.share[expert, column]), usual, int(check.size[column]))
+        )
+    return tuple(labels)
 
 
 def _labels(ids: pd.Series, labels: pd.Series, index: Callable[[str], int | None]) -> dict[int, str]:

@@ -4,6 +4,7 @@ Pure functions on arrays; `engine.evaluation.routed` collects the arrays from a 
 axis "expert"; a row is a visit that was routed. Entropies are in nats.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,10 @@ import pandas as pd
 DEAD_SHARE = 0.01
 """An expert with less than this share of all weight counts as dead."""
 PERMUTATIONS = 500
+CLEAR_Z, CLEAR_V = 3.0, 0.1
+"""From how many standard deviations above chance, and from which Cramer's V on, an agreement counts (specs/nextlocmoe.md §14)."""
+LEAST_GROUP = 8
+"""People or places a known group needs before an expert is said to go along with it."""
 
 
 def load(weights: np.ndarray) -> np.ndarray:
@@ -140,12 +145,12 @@ class Agreement:
     @property
     def z(self) -> float:
         """Standard deviations above chance; NaN where chance does not vary."""
-        return (self.information - self.chance) / self.chance_sd if self.chance_sd > 1e-12 else float("nan")
+        return _above(self.information, self.chance, self.chance_sd)
 
     @property
     def is_verified(self) -> bool:
-        """Whether the agreement is clearly above chance and not negligible (specs/nextlocmoe.md §14: Cramer's V of 0.1)."""
-        return bool(self.z > 3 and self.cramers_v >= 0.1)
+        """Whether the agreement is clearly above chance and not negligible."""
+        return bool(self.z > CLEAR_Z and self.cramers_v >= CLEAR_V)
 
 
 def agreement(
@@ -163,30 +168,116 @@ def agreement(
         permutations: Deals.
         seed: Draws them.
     """
-    _, a = np.unique(np.asarray(dominant), return_inverse=True)
-    labels, b = np.unique(np.asarray(attribute), return_inverse=True)
-    rows = np.arange(len(a)) if unit is None else np.unique(np.asarray(unit), return_inverse=True)[1]
-    units = int(rows.max(initial=-1)) + 1
-    of_unit = np.zeros(units, np.int64)
-    of_unit[rows] = b
-    experts, groups = int(a.max(initial=-1)) + 1, len(labels)
-    # (unit, expert) counts once; a deal then only adds up rows of it.
-    by_unit = _counts(rows, a, units, experts)
-    table = _counts(a, b, experts, groups)
-    generator = np.random.default_rng(seed)
-    dealt = np.empty(permutations)
-    for draw in range(permutations):
-        counts = np.zeros((groups, experts))
-        np.add.at(counts, of_unit[generator.permutation(units)], by_unit)
-        dealt[draw] = normalised_mutual_information(counts)
+    _, experts = np.unique(np.asarray(dominant), return_inverse=True)
+    deals = _Deals.of(experts, attribute, unit)
+    dealt = np.array([normalised_mutual_information(table) for table in deals.draw(permutations, seed)])
     return Agreement(
-        information=normalised_mutual_information(table),
-        cramers_v=cramers_v(table),
+        information=normalised_mutual_information(deals.table),
+        cramers_v=cramers_v(deals.table),
         chance=float(dealt.mean()) if permutations else float("nan"),
         chance_sd=float(dealt.std(ddof=1)) if permutations > 1 else float("nan"),
-        n=len(a),
-        units=units,
+        n=len(experts),
+        units=len(deals.group_of_unit),
     )
+
+
+@dataclass(frozen=True)
+class Companion:
+    """The known group that one expert leads most beyond its share of all others, beside what chance alone gives.
+
+    Attributes:
+        group: The group's label; empty where the expert leads nobody or everybody, or no group is large enough.
+        phi: Correlation of "this expert leads" with "belongs to this group", -1 to 1: Cramer's V of the two by two table, with its sign.
+        chance: Mean of the largest such correlation with any group when the attribute is dealt out anew: to look for the best of
+            many groups finds one by chance, too.
+        chance_sd: Its standard deviation.
+    """
+
+    group: str
+    phi: float
+    chance: float
+    chance_sd: float
+
+    @property
+    def z(self) -> float:
+        """Standard deviations above chance; NaN where chance does not vary."""
+        return _above(self.phi, self.chance, self.chance_sd)
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the expert goes along with the group clearly above chance and not negligibly."""
+        return bool(self.z > CLEAR_Z and self.phi >= CLEAR_V)
+
+
+def agreement_by_expert(
+    dominant: np.ndarray,
+    attribute: np.ndarray,
+    experts: int,
+    unit: np.ndarray | None = None,
+    permutations: int = PERMUTATIONS,
+    seed: int = 0,
+    least: int = LEAST_GROUP,
+) -> list[Companion]:
+    """Each expert against the rest: the group of a known attribute that it goes along with most, and its chance level.
+
+    A set may agree with an attribute while one of its experts, or the name of each of them, does not.
+
+    Args:
+        dominant: (row,) expert with the largest weight, from 0.
+        attribute: (row,) label; the same for all rows of a unit.
+        experts: Number of experts.
+        unit: (row,) what the attribute belongs to; None where it belongs to the row itself.
+        permutations: Deals, as in `agreement`; two at least.
+        seed: Draws them.
+        least: Units a group needs to be considered.
+
+    Returns:
+        One per expert.
+    """
+    deals = _Deals.of(np.asarray(dominant, np.int64), attribute, unit, experts)
+    considered = np.bincount(deals.group_of_unit, minlength=len(deals.groups)) >= least
+    nobody = Companion("", float("nan"), float("nan"), float("nan"))
+    if not considered.any():
+        return [nobody] * experts
+    found = _correlation(deals.table[considered], deals.table)
+    dealt = np.stack([_correlation(table[considered], table).max(axis=0) for table in deals.draw(permutations, seed)])
+    best, chance, spread = found.argmax(axis=0), dealt.mean(axis=0), dealt.std(axis=0, ddof=1)
+    names, led = deals.groups[considered], deals.table.sum(axis=0)
+    return [
+        Companion(str(names[best[expert]]), float(found[best[expert], expert]), float(chance[expert]), float(spread[expert]))
+        if 0 < led[expert] < led.sum()
+        else nobody
+        for expert in range(experts)
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class _Deals:
+    """Counts of experts by known group, as they are and with the groups dealt out anew among what they belong to."""
+
+    groups: np.ndarray  # (group,) labels, sorted
+    table: np.ndarray  # (group, expert) rows
+    group_of_unit: np.ndarray  # (unit,)
+    unit: np.ndarray  # (pair,) with the next two: the pairs of unit and expert that occur
+    expert: np.ndarray  # (pair,)
+    count: np.ndarray  # (pair,) rows
+
+    @classmethod
+    def of(cls, expert: np.ndarray, attribute: np.ndarray, unit: np.ndarray | None, experts: int | None = None) -> "_Deals":
+        groups, code = np.unique(np.asarray(attribute), return_inverse=True)
+        rows = np.arange(len(expert)) if unit is None else np.unique(np.asarray(unit), return_inverse=True)[1]
+        group_of_unit = np.zeros(int(rows.max(initial=-1)) + 1, np.int64)
+        group_of_unit[rows] = code
+        width = int(expert.max(initial=-1)) + 1 if experts is None else experts
+        pairs, count = np.unique(rows * max(width, 1) + expert, return_counts=True)
+        return cls(groups, _counts(code, expert, len(groups), width), group_of_unit, *np.divmod(pairs, max(width, 1)), count)
+
+    def draw(self, permutations: int, seed: int) -> Iterator[np.ndarray]:
+        """(group, expert) counts of every deal."""
+        generator, (groups, experts) = np.random.default_rng(seed), self.table.shape
+        for _ in range(permutations):
+            dealt = generator.permutation(self.group_of_unit)
+            yield np.bincount(dealt[self.unit] * experts + self.expert, self.count, groups * experts).reshape(groups, experts)
 
 
 def mean_by(weights: np.ndarray, group: np.ndarray, groups: int) -> tuple[np.ndarray, np.ndarray]:
@@ -294,6 +385,22 @@ def answers_for(weights: np.ndarray, expert: int, label: np.ndarray, least: int 
         }
     )
     return table[table["n"] >= least].sort_values(["lift", "n"], ascending=False, kind="stable", ignore_index=True)
+
+
+def _correlation(counts: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """(group, expert) correlation of "this expert leads" with "belongs to this group"; -1 where one of the two never varies.
+
+    Args:
+        counts: (group, expert) rows of the groups that are asked for.
+        table: (group, expert) rows of all groups.
+    """
+    total, expert, group = table.sum(), table.sum(axis=0), counts.sum(axis=1, keepdims=True)
+    spread = np.sqrt(group * (total - group) * expert * (total - expert))
+    return np.divide(total * counts - group * expert, spread, out=np.full(counts.shape, -1.0), where=spread > 0)
+
+
+def _above(value: float, chance: float, spread: float) -> float:
+    return (value - chance) / spread if spread > 1e-12 else float("nan")
 
 
 def _counts(first: np.ndarray, second: np.ndarray, rows: int, columns: int) -> np.ndarray:

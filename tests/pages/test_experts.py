@@ -1,6 +1,7 @@
 """The experts page over the tiny synthetic city and a model trained on it by the smallest settings."""
 
 import json
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -103,6 +104,8 @@ def test_every_view_below_is_drawn_for_both_sets(page) -> None:
             assert_healthy(at)
         if view == "Labels":
             assert "Agreement with the **true role**: normalised mutual information" in words(at)
+            each = at.dataframe[0].value
+            assert len(each) == (5 if chosen == "functions" else 11) and set(each["clear"]) <= {True, False}
         if view == "Cards":
             frame = at.dataframe[0].value
             assert len(frame) == 11 and frame["load"].sum() == pytest.approx(1, abs=1e-5)
@@ -112,17 +115,51 @@ def test_every_view_below_is_drawn_for_both_sets(page) -> None:
             assert "In **Elsewhere** the same weights have" in words(at) and layer(at, "errors")["data"]
 
 
-def test_names_from_a_file_render_as_their_letters(page, monkeypatch) -> None:
-    evil = "![x](http://e.x/i.png) $a^2$ :red[**loud**]"
+@pytest.fixture
+def rename(monkeypatch):
+    """Makes the run's experts bear other names, each from the old one's position."""
     declared = cached.expert_sets
 
-    def renamed(run_id: str) -> dict:
-        found = declared(run_id)
-        return {
-            key: replace(one, names=tuple(f"{number}{evil}" for number, _ in enumerate(one.names))) for key, one in found.items()
-        }
+    def rename(called) -> None:
+        def renamed(run_id: str) -> dict:
+            return {
+                key: replace(one, names=tuple(called(number) for number in range(len(one.names))))
+                for key, one in declared(run_id).items()
+            }
 
-    monkeypatch.setattr(cached, "expert_sets", renamed)
+        for module in (cached, cached.expert_data):
+            monkeypatch.setattr(module, "expert_sets", renamed)
+
+    return rename
+
+
+def everything_said(at) -> Iterator[str]:
+    """All that an analyst can read or hover over."""
+    yield from (element.value for element in (*at.title, *at.subheader, *at.markdown, *at.caption))
+    yield from (option for element in at.selectbox for option in element.options)
+    yield from (json.dumps(json.loads(element.proto.spec), ensure_ascii=False) for element in at.get("plotly_chart"))
+    yield from (json.dumps(json.loads(element.proto.json), ensure_ascii=False) for element in at.get("deck_gl_json_chart"))
+    yield from (element.proto.body for element in at.get("html"))
+    yield from (element.value.to_csv() for element in at.dataframe)
+
+
+def test_no_name_is_printed_without_what_was_measured_of_it(page, rename) -> None:
+    rename(lambda number: f"hypothesis{number}x")
+    at = page()
+    for view in VIEWS[:-1]:
+        at.session_state["experts.below"] = view
+        at.run()
+        assert_healthy(at)
+        said = [text for text in everything_said(at) if "hypothesis" in text]
+        assert len(said) >= 4, "the answer, the legend, the map, the weights"
+        for text in said:
+            bare = re.search(r".{0,30}hypothesis\d+x(?! [✓≈?]).{0,30}", text)
+            assert not bare, f"{view}: {bare.group()}"
+
+
+def test_names_from_a_file_render_as_their_letters(page, rename) -> None:
+    evil = "![x](http://e.x/i.png) $a^2$ :red[**loud**]"
+    rename(lambda number: f"{number}{evil}")
     at = page()
     for view in VIEWS[:6]:
         at.session_state["experts.below"] = view

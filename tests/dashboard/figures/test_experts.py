@@ -1,6 +1,7 @@
 """Pictures of experts: fixed colours, places by their leading expert, stacked weights, and names that stay text."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,8 @@ from dashboard.figures.expert_effects import effect_bars, likeness_matrix, visit
 from dashboard.figures.expert_map import dominant_by_place, dominant_layers, error_layers, letters, point_layers
 from dashboard.figures.routing_bars import Palette, load_bars, load_over_training, step_weights
 from dashboard.figures.routing_profiles import hours_of_experts, label_matrix, mean_weights, week_of_expert
+from engine.evaluation.routed import ExpertLabel
+from engine.evaluation.routing import Companion
 
 NAMES = ("leisure", "commerce", "learning")
 ROLES = (
@@ -22,6 +25,11 @@ FUNCTIONS = ("leisure", "commerce", "learning", "civic", "living")
 EVIL = "@@<script>alert(1)</script>"
 
 
+def palette_of(names: tuple[str, ...], theme: str = "light") -> Palette:
+    """Experts of whom nothing is known."""
+    return Palette.of([ExpertLabel(name) for name in names], theme)
+
+
 def data(layers: list, name: str) -> list:
     return json.loads(next(layer for layer in layers if layer.id == name).to_json())["data"]
 
@@ -29,10 +37,10 @@ def data(layers: list, name: str) -> list:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("names", [ROLES, FUNCTIONS])
 def test_every_expert_has_a_look_of_its_own_by_name(names, theme) -> None:
-    palette = Palette.of(names, theme)
+    palette = palette_of(names, theme)
     looks = set(zip(palette.colour, palette.pattern, strict=True))
     assert len(looks) == len(names) and len(set(palette.colour)) == len(names)
-    assert Palette.of(names[::-1], theme).colour == palette.colour[::-1], "a colour belongs to the name, not to the position"
+    assert palette_of(names[::-1], theme).colour == palette.colour[::-1], "a colour belongs to the name, not to the position"
 
 
 def test_an_expert_nobody_named_takes_the_colour_of_its_position() -> None:
@@ -43,6 +51,7 @@ def test_an_expert_nobody_named_takes_the_colour_of_its_position() -> None:
 def test_signs_are_short_and_distinct() -> None:
     assert letters(("leisure", "commerce", "learning", "civic")) == ("Lei", "Co", "Lea", "Ci")
     assert len(set(letters(ROLES))) == len(ROLES)
+    assert letters(("people by night", "people by day", "parks")) == ("#1", "#2", "Pa")
 
 
 def test_a_place_belongs_to_the_expert_with_the_largest_mean_weight() -> None:
@@ -57,7 +66,7 @@ def test_discs_carry_the_experts_colour_and_text_that_cannot_become_code() -> No
     table = dominant_by_place(np.eye(3), np.array([0, 1, 2])).assign(
         id=[EVIL, "b", "c"], name=[EVIL, "B", "C"], longitude=[1.0, 2, 3], latitude=[4.0, 5, 6]
     )
-    palette = Palette.of(NAMES, "light")
+    palette = palette_of(NAMES)
     layers = dominant_layers(table, palette, "light")
     discs = data(layers, "dominant")
     assert {tuple(disc["c"][:3]) for disc in discs} == {colours.rgb(colour) for colour in palette.colour}
@@ -69,7 +78,7 @@ def test_twenty_thousand_places_stay_within_the_budget() -> None:
     count = 10_000
     table = dominant_by_place(np.tile(np.eye(3), (count // 3 + 1, 1))[:count], np.arange(count))
     table = table.assign(id=[f"p{row}" for row in range(count)], name="A place with a name", longitude=10.12345, latitude=50.54321)
-    assert size_bytes(dominant_layers(table, Palette.of(NAMES, "light"), "light")) < 2_000_000
+    assert size_bytes(dominant_layers(table, palette_of(NAMES), "light")) < 2_000_000
 
 
 def test_guesses_are_circles_as_wide_as_their_spread_and_the_snap_leads_to_the_place() -> None:
@@ -91,9 +100,9 @@ def test_errors_elsewhere_grow_brighter_with_distance() -> None:
 
 def test_stacked_weights_leave_out_who_was_never_asked_and_keep_the_rest() -> None:
     weights = np.array([[0.7, 0.0, 0.2], [0.5, 0.0, 0.5]])
-    figure = step_weights(weights, np.array([0.3, 0.7]), ["Mon, A", "Tue, <b>B</b>"], Palette.of(NAMES, "light"), "light")
+    figure = step_weights(weights, np.array([0.3, 0.7]), ["Mon, A", "Tue, <b>B</b>"], palette_of(NAMES), "light")
     bars = [trace for trace in figure.data if trace.type == "bar"]
-    assert [bar.name for bar in bars] == ["leisure", "learning"]
+    assert [bar.name for bar in bars] == ["leisure ?", "learning ?"]
     np.testing.assert_allclose(np.sum([bar.y for bar in bars], axis=0), [90, 100])
     assert list(bars[0].x) == [-1, 0] and "<b>" not in bars[0].customdata[1]
     line = next(trace for trace in figure.data if trace.type == "scatter")
@@ -101,24 +110,51 @@ def test_stacked_weights_leave_out_who_was_never_asked_and_keep_the_rest() -> No
 
 
 def test_a_single_visit_and_a_single_expert_can_be_drawn() -> None:
-    palette = Palette.of(("only",), "dark")
+    palette = palette_of(("only",), "dark")
     assert step_weights(np.ones((1, 1)), np.zeros(1), ["x"], palette, "dark").data
     assert load_bars(np.ones(1), np.ones(1), palette, "dark").data
-    assert likeness_matrix(np.ones((1, 1)), ("only",), "dark").data
+    assert likeness_matrix(np.ones((1, 1)), palette, "dark").data
+
+
+def test_every_picture_says_beside_the_name_what_was_measured_of_it() -> None:
+    found = Companion("office worker", 0.4, 0.1, 0.02)
+    palette = Palette.of(
+        [ExpertLabel("night shift", "role", found), ExpertLabel("office worker", "role", found), ExpertLabel("other")], "light"
+    )
+    profile, visits = np.full((7, 24, 3), 1 / 3), np.ones((7, 24), np.int64)
+    effects = pd.DataFrame({"forced_m": np.ones(3), "silenced_nats": np.ones(3)}).assign(
+        forced_moved=0.1, forced_top=0.2, silenced_m=3.0, silenced_top=0.0, normalised=True
+    )
+    third, place = np.full(3, 1 / 3), pd.DataFrame({"id": ["a"], "name": ["A"], "longitude": [1.0], "latitude": [2.0]})
+    city = dominant_layers(dominant_by_place(third[None], np.zeros(1, int)).assign(**place), palette, "light")
+    drawn = {
+        "steps": step_weights(third[None], np.zeros(1), ["x"], palette, "light").to_json(),
+        "load": load_bars(third, third, palette, "light").to_json(),
+        "hours": hours_of_experts(profile, visits, palette, "light").to_json(),
+        "person": mean_weights(third, third, third, palette, "light").to_json(),
+        "effects": effect_bars(effects, palette, "light").to_json(),
+        "likeness": likeness_matrix(np.eye(3), palette, "light").to_json(),
+        "labels": label_matrix(np.eye(3), palette, ("a", "b", "c"), np.ones(3, int), "light").to_json(),
+        "city": json.dumps(data(city, "dominant")),
+    }
+    for title, text in drawn.items():
+        said = json.dumps(json.loads(text), ensure_ascii=False).replace("≈ office worker", "≈")
+        assert "night shift ≈" in said and (("office worker ✓" in said and "other ?" in said) or title == "city"), title
+        assert not re.search(r"(night shift|office worker|other)(?! [✓≈?])", said), title
 
 
 def test_names_that_begin_alike_stay_apart_and_are_shown_as_text() -> None:
     names = ("people who work at night in hospitals", "people who work at night in factories", EVIL)
-    palette, share = Palette.of(names, "light"), np.array([0.5, 0.3, 0.2])
+    palette, share = palette_of(names), np.array([0.5, 0.3, 0.2])
     effects = pd.DataFrame({"name": names, "forced_m": share, "silenced_nats": share}).assign(
-        forced_moved=0.1, forced_top=0.2, silenced_m=3.0, silenced_top=0.0
+        forced_moved=0.1, forced_top=0.2, silenced_m=3.0, silenced_top=0.0, normalised=True
     )
     pictures = {
         "load": load_bars(share, share, palette, "light"),
         "person": mean_weights(share, share, share, palette, "light"),
         "effects": effect_bars(effects, palette, "light"),
-        "likeness": likeness_matrix(np.eye(3), names, "light"),
-        "labels": label_matrix(np.eye(3), names, names, np.array([3, 2, 1]), "light"),
+        "likeness": likeness_matrix(np.eye(3), palette, "light"),
+        "labels": label_matrix(np.eye(3), palette, names, np.array([3, 2, 1]), "light"),
     }
     for title, figure in pictures.items():
         for trace in figure.data:
@@ -128,8 +164,18 @@ def test_names_that_begin_alike_stay_apart_and_are_shown_as_text() -> None:
         assert shown[0].startswith("people who work") and "<script>" not in figure.to_json(), title
 
 
+@pytest.mark.parametrize("normalised", [True, False])
+def test_effects_are_said_to_be_of_probabilities_only_where_there_are_some(normalised) -> None:
+    effects = pd.DataFrame({"forced_m": np.ones(3), "silenced_nats": np.ones(3)}).assign(
+        forced_moved=0.1, forced_top=0.2, silenced_m=3.0, silenced_top=0.0, normalised=normalised
+    )
+    drawn = effect_bars(effects, palette_of(NAMES), "light").to_json()
+    assert ("of the probability moved" in drawn and "log-probability" in drawn) == normalised
+    assert ("of the score moved" in drawn and "log-score" in drawn) != normalised
+
+
 def test_the_other_pictures_hold_the_numbers_they_were_given() -> None:
-    palette = Palette.of(NAMES, "light")
+    palette = palette_of(NAMES)
     assert list(load_bars(np.array([0.5, 0.5, 0]), np.full(3, 1 / 3), palette, "light").data[0].x) == [50, 50, 0]
     curves = pd.DataFrame({"epoch": [1, 2], "largest": [0.9, 0.5], "dead": [2.0, 0.0]})
     assert [list(trace.y) for trace in load_over_training(curves, 3, "light").data] == [[90, 50], [2, 0]]
@@ -141,10 +187,10 @@ def test_the_other_pictures_hold_the_numbers_they_were_given() -> None:
     assert week_of_expert(profile[..., 2], visits, "light", 0.5).data[0].z[0][8] == 50
     first = mean_weights(np.array([1.0, 0, 0]), np.array([0, 1.0, 0]), np.full(3, 1 / 3), palette, "light").data[0]
     assert list(first.x) == [100, 0, 0]
-    matrix = label_matrix(np.eye(3), NAMES, ("a", "b", "c"), np.array([3, 2, 1]), "light")
+    matrix = label_matrix(np.eye(3), palette, ("a", "b", "c"), np.array([3, 2, 1]), "light")
     assert matrix.layout.xaxis.ticktext[1] == "b<br>n = 2" and matrix.data[0].z[1][1] == 100
     effects = pd.DataFrame({"name": NAMES, "forced_m": [10.0, 0, 5], "silenced_nats": [0.1, -0.2, 0.0]}).assign(
-        forced_moved=0.1, forced_top=0.2, silenced_m=3.0, silenced_top=0.0
+        forced_moved=0.1, forced_top=0.2, silenced_m=3.0, silenced_top=0.0, normalised=True
     )
     bars = effect_bars(effects, palette, "light").data
     assert list(bars[0].x) == [10, 0, 5] and list(bars[1].x) == [0.1, -0.2, 0.0]

@@ -1,5 +1,7 @@
 """Routing collected from a model, what a city knows of its people and places, forced experts, and weights that travel."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,8 @@ from engine.city.samples import Samples, VisitLog, build_samples
 from engine.city.splits import Split
 from engine.errors import ConfigError, RequirementError
 from engine.evaluation.ranking import answer
-from engine.evaluation.routed import check_labels, known_attributes, latest_visits, route
+from engine.evaluation.routed import ExpertLabel, check_labels, known_attributes, label_experts, latest_visits, route
+from engine.evaluation.routing import Companion
 from engine.evaluation.transfer import split_for, zero_shot
 from engine.models.base import Data, NextLocationModel
 from engine.models.calliper import CaLLiPer
@@ -88,6 +91,39 @@ def test_labels_are_checked_over_people_and_places_and_an_oracle_is_verified(tin
     assert all(not check.agreement.is_verified for check in check_labels(tiny_city, samples, visits, everywhere, permutations=20))
 
 
+def test_a_name_is_verified_by_the_group_of_its_own_name_and_no_other(tiny_city, samples, model) -> None:
+    visits = latest_visits(samples, np.flatnonzero(samples.part == 2))
+    roles = next(a for a in known_attributes(tiny_city, samples) if a.subject == "user")
+    names = sorted(set(roles.label.values()))
+    leading = np.array([names.index(roles.label[user]) for user in visits["user"]])
+    checks = check_labels(tiny_city, samples, visits, np.eye(len(names) + 1)[leading])
+    people = next(experts for experts in model.experts().values() if not experts.places)
+
+    def label(*own: str) -> tuple[ExpertLabel, ...]:
+        return label_experts(replace(people, names=(*own, "nobody's")), checks)
+
+    known = [name for name in names if next(c for c in checks if c.attribute.subject == "user").size[names.index(name)] >= 8]
+    right, swapped = label(*names), label(*names[::-1])
+    for own, other, name in zip(right, swapped, names, strict=False):
+        if not own.is_verified:
+            continue
+        assert (own.group, own.share, own.mark) == (name, 1.0, "✓") and own.attribute == "true role"
+        assert other.group == name and other.mark == ("✓" if other.name == name else "≈"), "the group decides, not the set"
+    assert known and any(own.is_verified for own in right)
+    assert right[-1].mark == "?" and right[-1].group == "", "who leads nobody goes along with no group"
+    assert [own.mark for own in label_experts(people, [])] == ["?"] * len(people.names), "nothing known, nothing verified"
+
+
+def test_a_name_is_shown_with_its_mark_however_short() -> None:
+    strong, weak = Companion("shift worker", 0.4, 0.07, 0.02), Companion("shift worker", 0.1, 0.07, 0.02)
+    assert ExpertLabel("night-shift worker", "role", strong).shown() == "night-shift worker ✓"
+    assert ExpertLabel("public official", "role", strong).shown(in_full=True) == "public official ≈ shift worker"
+    assert ExpertLabel("Shift worker", "role", strong).shown(in_full=True) == "Shift worker ✓"
+    assert ExpertLabel("public official", "role", weak).shown(in_full=True) == "public official ?"
+    assert ExpertLabel("a name of many letters", "role", strong).shown(8, in_full=True) == "a name … ≈ shift w…"
+    assert ExpertLabel("", "role", strong).mark == "≈", "no word is in common"
+
+
 def test_equal_experts_move_nothing_and_unequal_ones_do(tiny_city, samples, model) -> None:
     asked = samples.histories(np.array([5, 30, 60]))
     alike = NextLocMoE.build(NextLocMoE.Config.preset("tiny", expert_spread=0.0), Data(tiny_city, SPLIT, samples), 0).eval()
@@ -96,6 +132,13 @@ def test_equal_experts_move_nothing_and_unequal_ones_do(tiny_city, samples, mode
     assert len(same) == len(alike.experts()[key].names) and (same["forced_m"] < 0.5).all() and (same["forced_moved"] < 1e-4).all()
     differ = expert_effects(model, model.experts()[key], asked)
     assert (differ["forced_m"] > 0).all() and np.isfinite(differ["silenced_nats"]).all()
+
+
+def test_effects_on_a_ranking_by_distance_are_told_from_effects_on_probabilities(tiny_city, samples, model) -> None:
+    pointer = NextLocMoE.build(NextLocMoE.Config.preset("tiny", head="pointer"), Data(tiny_city, SPLIT, samples), 0).eval()
+    for asked, normalised in ((model, False), (pointer, True)):
+        effects = expert_effects(asked, next(iter(asked.experts().values())), samples.histories(np.array([5])))
+        assert (effects["normalised"] == normalised).all()
 
 
 def test_points_come_in_metres_with_weights_that_sum_to_one(tiny_city, samples, model) -> None:

@@ -77,6 +77,59 @@ def test_rows_of_one_person_do_not_count_as_independent() -> None:
     assert not by_people.z > 3
 
 
+def test_one_expert_against_the_rest_is_the_correlation_with_its_best_group() -> None:
+    # Expert 1 leads 3 of 4 bakers and 1 of 6 others: (10 * 3 - 4 * 4) / sqrt(4 * 6 * 4 * 6) = 14 / 24.
+    dominant = np.array([1, 1, 1, 0, 0, 0, 0, 0, 0, 1])
+    trade = np.array(["baker"] * 4 + ["other"] * 6)
+    companions = routing.agreement_by_expert(dominant, trade, 3, permutations=50, least=1)
+    assert [found.group for found in companions] == ["other", "baker", ""], "the third leads nobody"
+    assert companions[1].phi == pytest.approx(14 / 24) and 0 < companions[1].chance < 14 / 24
+    assert np.isnan(companions[2].phi) and not companions[2].is_verified
+    everybody = routing.agreement_by_expert(np.zeros(10, np.int64), trade, 2, permutations=50, least=1)
+    assert [found.group for found in everybody] == ["", ""], "who leads everybody prefers nobody"
+
+
+def test_a_set_may_agree_while_one_of_its_experts_does_not() -> None:
+    # Two experts share bakers and drivers without a mistake; the third takes a tenth of each at random.
+    generator = np.random.default_rng(5)
+    trade = np.repeat(["baker", "driver"], 100)
+    dominant = np.where(generator.random(200) < 0.1, 2, np.repeat([0, 1], 100))
+    assert routing.agreement(dominant, trade, permutations=100).is_verified
+    baker, driver, neither = routing.agreement_by_expert(dominant, trade, 3, permutations=100)
+    assert (baker.group, driver.group) == ("baker", "driver") and baker.is_verified and driver.is_verified
+    assert not neither.is_verified and neither.z < 3
+
+
+def test_a_group_of_few_is_no_companion() -> None:
+    trade = np.array(["baker"] * 3 + ["driver"] * 20 + ["other"] * 20)
+    dominant = np.array([0] * 3 + [1] * 40)
+    assert routing.agreement_by_expert(dominant, trade, 2, permutations=20)[0].group != "baker"
+    assert routing.agreement_by_expert(dominant, trade, 2, permutations=20, least=3)[0].group == "baker"
+    assert routing.agreement_by_expert(dominant[:3], trade[:3], 2, permutations=20)[0].group == ""
+
+
+def test_the_best_of_many_groups_by_accident_is_seldom_taken_for_a_finding() -> None:
+    generator = np.random.default_rng(7)
+    trade = np.arange(320) % 16
+    verified = [
+        found.is_verified
+        for draw in range(40)
+        for found in routing.agreement_by_expert(generator.integers(0, 8, 320), trade, 8, permutations=100, seed=draw)
+    ]
+    assert np.mean(verified) < 0.03
+
+
+def test_one_expert_against_the_rest_deals_among_people_too() -> None:
+    # Every person has one expert and ten rows: over rows a coin's role agrees, over people it does not.
+    generator = np.random.default_rng(3)
+    person = np.repeat(np.arange(30), 10)
+    expert, role = person % 3, generator.integers(0, 2, 30)[person]
+    over_rows = routing.agreement_by_expert(expert, role, 3, permutations=100)
+    over_people = routing.agreement_by_expert(expert, role, 3, unit=person, permutations=100)
+    assert over_rows[0].phi == over_people[0].phi and over_people[0].chance > 2 * over_rows[0].chance
+    assert not any(found.is_verified for found in over_people)
+
+
 def test_the_chance_level_depends_on_the_seed_and_on_nothing_else() -> None:
     labels = np.arange(30) % 3
     one, again, other = (routing.agreement(labels[::-1], labels, seed=seed, permutations=20) for seed in (0, 0, 1))
