@@ -86,6 +86,22 @@ def curves(run_id: str) -> Curves:
     return _curves(run_id, str(store.home()), path.stat().st_mtime_ns if path.is_file() else 0)
 
 
+@st.cache_data(max_entries=48, show_spinner=False)
+def _test_cells(run_id: str, home: str, stamp: int) -> np.ndarray:
+    found = _curves(run_id, home, stamp)
+    return np.asarray(found.cell_ids[found.part == PARTS.index("test")])
+
+
+def test_cells(run_id: str) -> np.ndarray:
+    """(cell,) ids of the cells a run was judged on.
+
+    Raises:
+        RunError: If the run has no predictions.
+    """
+    path = RunFolder(run_id).tables / "predictions.parquet"
+    return _test_cells(run_id, str(store.home()), path.stat().st_mtime_ns if path.is_file() else 0)
+
+
 @dataclass(frozen=True, eq=False)
 class CellOutlines:
     """Cells as maps and lists need them, in the order of the cells table.

@@ -25,7 +25,7 @@ MOST_CASES = 300
 def draw(slug: str, run_id: str) -> None:
     """The page for a grid run."""
     series = slices.series_of(run_id)
-    curves, outlines = cell_data.curves(run_id), cell_data.outlines(slug)
+    outlines = cell_data.outlines(slug)
     panels.head(QUESTION, _answer(series[0], run_id))
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         name = st.selectbox(
@@ -49,7 +49,9 @@ def draw(slug: str, run_id: str) -> None:
     left, right = st.columns([50, 50], gap="medium")
     with right:
         group = _bars(table, chosen, name, metric)
-    rows = _cells_of(run_id, curves, outlines, name, group)
+    # The flows it was judged on are its own: runs of one table of cells may be of different kinds of day.
+    curves = cell_data.curves(chosen[0].run_id)
+    rows = _cells_of(chosen[0].run_id, curves, outlines, name, group)
     with left:
         _map(slug, curves, outlines, rows, chosen[0], group)
     _weather(slug)
@@ -132,8 +134,7 @@ def _cells_of(run_id: str, curves: Curves, outlines: CellOutlines, name: str, gr
 
 def _errors(curves: Curves, series: slices.Series) -> tuple[np.ndarray, np.ndarray]:
     """(cell,) trips a day the prediction is wrong by, and as a share of the observed ones (NaN without any)."""
-    predicted = cell_data.curves(series.run_id).flow[series.predictor]
-    wrong = np.abs(predicted - curves.observed)
+    wrong = np.abs(curves.flow[series.predictor] - curves.observed)
     known = np.isfinite(wrong)
     error = np.where(known.any(axis=1), np.where(known, wrong, 0).sum(axis=1), np.nan)
     total = np.where(known, curves.observed, 0).sum(axis=1)
@@ -196,7 +197,8 @@ def _weather(slug: str) -> None:
     known = "the city has daily weather, but " if cached.city(slug).has("weather") else ""
     st.caption(
         f"There is no slice of bad weather: {known}its flows are averages over days without a date, so no hour can be told to have been wet. "
-        "Bring flows per kind of day (a day type such as `rain`) and train a run on each to compare them."
+        "Bring flows per kind of day (a day type such as `rain`) and train a run on each, with the rest of the split alike: the other runs "
+        "can then be chosen under Compared."
     )
 
 
@@ -208,7 +210,7 @@ def _cases(curves: Curves, outlines: CellOutlines, rows: np.ndarray, series: sli
         panels.nothing("No cell here (n = 0)", "Choose another group.")
         return
     order = at[np.argsort(-np.nan_to_num(share[at], nan=-1), kind="stable")][:MOST_CASES]
-    predicted = cell_data.curves(series.run_id).flow[series.predictor]
+    predicted = curves.flow[series.predictor]
     table = pd.DataFrame(
         {
             "cell": [cell_choice.label(outlines, int(row)) for row in order],

@@ -8,13 +8,17 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cached, panels, session, wording
+from dashboard.cached import cell_data
 from dashboard.figures import base_map, colours
 from dashboard.figures.found_places import found_by_place, found_layers
 from dashboard.figures.frame import chart_config
 from dashboard.figures.slice_bars import slice_bars
 from dashboard.views import city_map
 from dashboard.views.export_menu import export_menu
+from engine.city.cell_flows import chosen_day_type
+from engine.city.cell_splits import CellSplit
 from engine.city.samples import Places
+from engine.city.splits import Split
 from engine.evaluation.metrics import METRICS
 from engine.evaluation.slices import SLICES
 from engine.runs import Run
@@ -40,21 +44,40 @@ class Series:
 
 
 def series_of(run_id: str) -> list[Series]:
-    """The model of a run, the models of other finished runs that answered the same samples, and the run's baselines."""
+    """The model of a run, the models of other finished runs that answered the same samples, and the run's baselines.
+
+    Runs of cells that learnt from another kind of day are offered too where their test cells are the same; labels then name the day.
+    """
     request = Run.open(run_id).request
     own = cached.run_table(run_id, "metrics")
-    models = {run_id: request.model}
+    models, splits = {run_id: request.model}, {run_id: request.split}
     for other in cached.runs():
         if other.id != run_id and other.state == "DONE" and other.city == session.city():
             asked = Run.open(other.id).request
-            if asked.split == request.split:
-                models[other.id] = asked.model
+            if asked.split == request.split or _differ_in_days(run_id, request.split, other.id, asked.split):
+                models[other.id], splits[other.id] = asked.model, asked.split
     summaries = {run.id: run for run in cached.runs()}
-    names = wording.told_apart({run: cached.run_label(summaries[run]) for run in models})
+    labels = {run: cached.run_label(summaries[run]) for run in models}
+    days = {
+        run: chosen_day_type(cached.city(str(session.city())), split.day_type)
+        for run, split in splits.items()
+        if isinstance(split, CellSplit)
+    }
+    if len(set(days.values())) > 1:
+        labels = {run: f"{label} · day type {days[run]}" for run, label in labels.items()}
+    names = wording.told_apart(labels)
     found = [Series(names[run], run, model, True) for run, model in models.items()]
     titles = dict(zip(own["predictor"], own["title"], strict=True))
     found += [Series(title, run_id, name, False) for name, title in titles.items() if name != request.model]
     return found
+
+
+def _differ_in_days(run_id: str, split: Split | CellSplit, other_id: str, other: Split | CellSplit) -> bool:
+    """Whether two runs of cells were judged on the same cells, by flows of another kind of day."""
+    if not (isinstance(split, CellSplit) and isinstance(other, CellSplit)):
+        return False
+    alike = split.model_copy(update={"day_type": other.day_type}) == other
+    return alike and np.array_equal(cell_data.test_cells(run_id), cell_data.test_cells(other_id))
 
 
 def measured(chosen: list[Series], slice_name: str, metric: str) -> pd.DataFrame:

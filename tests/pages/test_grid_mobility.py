@@ -14,6 +14,7 @@ import torch
 from shapely import Point
 
 from dashboard import wording
+from dashboard.cached import cell_data
 from dashboard.session import Selection
 from dashboard.views.cell_edit_forms import KINDS
 from engine.city.city import City, open_city
@@ -50,7 +51,7 @@ def bare_city() -> City:
 
 @pytest.fixture(scope="session")
 def grid_home(tmp_path_factory, city_home) -> Path:
-    """A home with two cities, a finished grid run on each, and one of another seed, `second`, on the synthetic city; read-only."""
+    """A home with two cities and a finished grid run on each; on one of them also of a `second` seed and of `weekends`; read-only."""
     home = tmp_path_factory.mktemp("grid-home")
     shutil.copytree(city_home, home, dirs_exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
@@ -67,10 +68,15 @@ def grid_home(tmp_path_factory, city_home) -> Path:
                     config=QUICK,
                     name=name,
                     seed=seed,
-                    split={"kind": "spatial_blocks", "block_cells": 2},
+                    split={"kind": "spatial_blocks", "block_cells": 2, "day_type": day_type},
                 )
             )
-            for name, city, seed in (("aldhaven", "aldhaven", 0), ("gridford", "gridford", 0), ("second", "aldhaven", 1))
+            for name, city, seed, day_type in (
+                ("aldhaven", "aldhaven", 0, ""),
+                ("gridford", "gridford", 0, ""),
+                ("second", "aldhaven", 1, ""),
+                ("weekends", "aldhaven", 0, "weekend"),
+            )
         ]
         until = time.monotonic() + 400
         while any(not Run.open(run).status().has_ended for run in runs) and time.monotonic() < until:
@@ -245,6 +251,31 @@ def test_low_flow_cells_have_their_tenths_and_weather_its_reason(page) -> None:
     assert "quietest test cells" in at.markdown[0].value
     assert "no slice of bad weather" in words(at)
     choose(at, "long_tail.cells.slice", "hour")
+
+
+def test_runs_of_two_kinds_of_day_are_compared_as_the_page_advises(page) -> None:
+    """The run of weekends is judged on the same cells: it is offered under its day type, and shown beside its own flows."""
+    at = page("long_tail")
+    assert "can then be chosen under Compared" in words(at)
+    offered = {label.split(" · ")[0]: label for label in by_key(at, "long_tail.cells.series").options if "day type" in label}
+    days = {name: label.split(" · ")[-1] for name, label in offered.items()}
+    assert days == {"aldhaven": "day type weekday", "second": "day type weekday", "weekends": "day type weekend"}
+    weekday, weekend = offered["aldhaven"], offered["weekends"]
+
+    def observed() -> float:
+        return next(frame.value["observed"].sum() for frame in at.dataframe if "observed" in frame.value.columns)
+
+    choose(at, "long_tail.cells.series", [weekday, weekend])
+    on_weekdays = observed()
+    choose(at, "long_tail.cells.series", [weekend])
+    flows, test = (
+        open_city("aldhaven").table("outflow"),
+        set(cell_data.test_cells(next(r.id for r in list_runs() if r.name == "weekends"))),
+    )
+    total = {
+        day: rows[rows["cell_id"].isin(test)].filter(regex=r"h\d\d").to_numpy().sum() for day, rows in flows.groupby("day_type")
+    }
+    assert observed() == pytest.approx(total["weekend"], rel=1e-4) and on_weekdays == pytest.approx(total["weekday"], rel=1e-4)
 
 
 def test_an_edit_changes_its_neighbourhood_on_the_map_and_can_be_undone(page) -> None:
