@@ -28,7 +28,7 @@ from engine.scenarios.apply import apply_to_places
 from engine.scenarios.compare import METRIC_SAMPLES, Comparison, compare, compare_metrics, evenly
 from engine.scenarios.counterfactual import smallest_flips
 from engine.scenarios.replay import find_question
-from engine.scenarios.scenario import EditStack, Scenario
+from engine.scenarios.scenario import Scenario
 
 BELOW = ("Ranking", "Substitutes", "Smallest edits", "Metrics")
 TOP_K = 10
@@ -102,9 +102,7 @@ def _places(scenario: Scenario, samples: Samples) -> Places:
         return apply_to_places(scenario.edits, samples.log.places)
     except MobiscopeError as error:
         panels.refusal(error)
-        st.button(
-            "Start over", key="what_if.misfit", on_click=scenario_stack.IN_HAND.set_stack, args=(EditStack(),), type="primary"
-        )
+        st.button("Start over", key="what_if.misfit", on_click=scenario_stack.IN_HAND.start_over, type="primary")
         st.stop()
 
 

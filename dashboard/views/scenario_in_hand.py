@@ -27,7 +27,7 @@ class ScenarioInHand:
         self._silent = silent
 
     def stack(self) -> EditStack:
-        """The edits done and undone in this session, for the city in view."""
+        """The edits of this session and what can be undone, for the city in view."""
         kept: tuple[str | None, EditStack] = session.get(self._stack, (None, EditStack()))
         return kept[1] if kept[0] == session.city() else EditStack()
 
@@ -38,6 +38,10 @@ class ScenarioInHand:
     def push(self, edit: AnyEdit) -> None:
         """Does one more edit."""
         self.set_stack(self.stack().push(edit))
+
+    def start_over(self) -> None:
+        """Takes all edits out, as one action."""
+        self.set_stack(self.stack().replaced(()))
 
     def scenario(self, city: City, query: Query | None = None) -> Scenario:
         """The edits done, under their name."""
@@ -74,16 +78,9 @@ class ScenarioInHand:
         """
         edits = self.stack()
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.button("Undo", key="what_if.undo", shortcut="u", disabled=not edits.done, on_click=self._undo)
-            st.button("Redo", key="what_if.redo", shortcut="y", disabled=not edits.undone, on_click=self._redo)
-            st.button(
-                "Start over",
-                key="what_if.clear",
-                disabled=not edits.done,
-                on_click=self.set_stack,
-                args=(EditStack(),),
-                type="tertiary",
-            )
+            st.button("Undo", key="what_if.undo", shortcut="u", disabled=not edits.past, on_click=self._undo)
+            st.button("Redo", key="what_if.redo", shortcut="y", disabled=not edits.future, on_click=self._redo)
+            st.button("Start over", key="what_if.clear", disabled=not edits.done, on_click=self.start_over, type="tertiary")
             with st.popover("Save, load, replay", type="tertiary"):
                 self._files(current, run_id, load)
         if not edits.done:
@@ -130,7 +127,7 @@ class ScenarioInHand:
         except MobiscopeError as error:
             panels.refusal(error)
             return
-        self.set_stack(EditStack(found.edits))
+        self.set_stack(self.stack().replaced(found.edits))
         session.put(self._name, found.name)
         session.put(self._notes, found.notes)
         st.rerun()

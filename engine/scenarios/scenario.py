@@ -14,6 +14,8 @@ from engine.scenarios.edits import AnyEdit
 
 SCENARIO_VERSION = 1
 MOST_EDITS = 1_000
+MOST_ACTIONS = 200
+"""Actions that can be taken back."""
 
 
 class Query(BaseModel):
@@ -83,25 +85,36 @@ class Scenario(BaseModel):
 
 @dataclass(frozen=True)
 class EditStack:
-    """Edits done and undone; every action gives a new stack."""
+    """The edits in hand and how they came about; every action gives a new stack, and undo takes back exactly the last action.
+
+    Attributes:
+        done: The edits, in their order.
+        past: The edits before each action, the last action last.
+        future: The edits after each action that was undone, the last one undone last.
+    """
 
     done: tuple[AnyEdit, ...] = ()
-    undone: tuple[AnyEdit, ...] = ()
+    past: tuple[tuple[AnyEdit, ...], ...] = ()
+    future: tuple[tuple[AnyEdit, ...], ...] = ()
 
     def push(self, edit: AnyEdit) -> "EditStack":
-        """Does one more edit; what was undone is forgotten."""
+        """Does one more edit."""
         if len(self.done) >= MOST_EDITS:
             raise ScenarioError(f"A scenario holds at most {MOST_EDITS:,} edits. Save this one and begin another.")
-        return EditStack((*self.done, edit))
-
-    def undo(self) -> "EditStack":
-        """Takes the last edit back; nothing happens on an empty stack."""
-        return EditStack(self.done[:-1], (*self.undone, self.done[-1])) if self.done else self
-
-    def redo(self) -> "EditStack":
-        """Does the edit again that was undone last."""
-        return EditStack((*self.done, self.undone[-1]), self.undone[:-1]) if self.undone else self
+        return self.replaced((*self.done, edit))
 
     def without(self, position: int) -> "EditStack":
         """Removes one edit anywhere in the stack."""
-        return EditStack(self.done[:position] + self.done[position + 1 :])
+        return self.replaced(self.done[:position] + self.done[position + 1 :])
+
+    def replaced(self, edits: tuple[AnyEdit, ...]) -> "EditStack":
+        """Puts other edits in their place; what was undone is forgotten."""
+        return EditStack(edits, (*self.past, self.done)[-MOST_ACTIONS:])
+
+    def undo(self) -> "EditStack":
+        """Takes the last action back; nothing happens where there is none."""
+        return EditStack(self.past[-1], self.past[:-1], (*self.future, self.done)) if self.past else self
+
+    def redo(self) -> "EditStack":
+        """Does the action again that was undone last."""
+        return EditStack(self.future[-1], (*self.past, self.done), self.future[:-1]) if self.future else self

@@ -190,7 +190,7 @@ def test_closing_a_place_moves_probability_and_undo_brings_it_back(page) -> None
     run = Run.open(next(run.id for run in list_runs() if run.name == "first")).load()
     places = run.data.samples.log.places
     location = next(str(place) for place, name in zip(places.ids, places.names, strict=True) if name == top["name"])
-    at.session_state["mobiscope.what_if.stack"] = ("aldhaven", EditStack((ClosePlace(location_id=location),)))
+    at.session_state["mobiscope.what_if.stack"] = ("aldhaven", EditStack().push(ClosePlace(location_id=location)))
     at.run()
     assert_healthy(at)
     assert "With 1 edit" in at.markdown[0].value
@@ -201,6 +201,11 @@ def test_closing_a_place_moves_probability_and_undo_brings_it_back(page) -> None
     assert at.dataframe[0].value.equals(before)
     button(at, "Redo").click().run()
     assert "With 1 edit" in at.markdown[0].value
+    for taken_out in ("Remove", "Start over"):
+        button(at, taken_out).click().run()
+        assert at.dataframe[0].value.equals(before)
+        button(at, "Undo").click().run()
+        assert "With 1 edit" in at.markdown[0].value
 
 
 def test_a_place_is_opened_from_the_form(page) -> None:

@@ -50,6 +50,27 @@ def test_undo_then_redo_changes_nothing(edits) -> None:
     assert stack.undo().done == stack.done[:-1]
 
 
+@given(edits, some.lists(some.sampled_from(["push", "remove", "start over", "load"]), min_size=1, max_size=12))
+def test_undo_takes_back_exactly_the_last_action_whatever_it_was(edit, actions) -> None:
+    """Also a removal and a start over: step by step back to the empty stack, and forward again to the end."""
+    act = {
+        "push": lambda stack: stack.push(edit),
+        "remove": lambda stack: stack.without(0),
+        "start over": lambda stack: stack.replaced(()),
+        "load": lambda stack: stack.replaced((edit, edit)),
+    }
+    stacks = [EditStack()]
+    for action in actions:
+        stacks.append(act[action](stacks[-1]))
+    stack = stacks[-1]
+    for before in reversed(stacks[:-1]):
+        stack = stack.undo()
+        assert stack.done == before.done
+    for after in stacks[1:]:
+        stack = stack.redo()
+        assert stack.done == after.done
+
+
 @given(some.binary(max_size=300))
 def test_any_bytes_are_a_scenario_or_a_sentence(data: bytes) -> None:
     try:
