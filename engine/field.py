@@ -97,7 +97,7 @@ class Kernel:
         distance_m: (step,) metres.
         similarity: (step,) mean cosine of pairs that far apart.
         low, high: (step,) tenth and ninetieth percentile.
-        baseline: Mean cosine of random pairs of the sample.
+        baseline: Mean cosine over all pairs of two different places of the sample.
         learned_range_m: Distance at which the excess over the baseline falls to 1/e of its value at zero; NaN if it never does.
     """
 
@@ -138,8 +138,7 @@ def kernel_curve(encode: Encode, x: np.ndarray, y: np.ndarray, seed: int = 0, po
         moved = encode(x[chosen] + step * np.cos(angle), y[chosen] + step * np.sin(angle))
         cosines.append((origin * moved).sum(axis=1))
     cosine = np.stack(cosines)
-    pairs = origin @ origin[generator.permutation(len(origin))].T
-    baseline = float(pairs[~np.eye(len(pairs), dtype=bool)].mean()) if len(pairs) > 1 else 0.0
+    baseline = float((origin @ origin.T)[~np.eye(len(origin), dtype=bool)].mean())
     mean = cosine.mean(axis=1)
     below = np.flatnonzero((mean - baseline) <= (1 - baseline) / np.e)
     reach = float(distance[below[0]]) if len(below) else float("nan")

@@ -48,6 +48,14 @@ def test_the_kernel_curve_follows_the_encoder() -> None:
     assert abs(kernel.baseline) < 0.1 and 800 < kernel.learned_range_m < 2500
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_baseline_counts_no_place_with_itself(seed: int) -> None:
+    """Five places whose vectors are at right angles: any two are as unlike as can be, whatever the seed."""
+    x = np.arange(5) * 1000.0
+    kernel = kernel_curve(lambda east, north: np.eye(5)[np.rint(east / 1000).astype(int) % 5], x, np.zeros(5), seed=seed)
+    assert kernel.baseline == 0
+
+
 def test_a_model_without_a_field_says_so(tiny_city) -> None:
     with pytest.raises(MobiscopeError, match="no field"):
         sample_field(lambda x, y: None, tiny_city)
