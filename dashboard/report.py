@@ -20,6 +20,7 @@ from engine.city.city import City
 from engine.city.data_card import DataCard
 from engine.evaluation.flow_metrics import FLOW_METRICS
 from engine.evaluation.metrics import METRICS, Metric
+from engine.models.answers import share_name
 from engine.models.base import Task
 from engine.scenarios.cell_compare import CurveComparison
 from engine.scenarios.compare import Comparison
@@ -241,7 +242,7 @@ def _moved_places(comparison: Comparison) -> tuple[str, tuple[str, ...], tuple[t
         (str(row.label), _rank(row.rank_before), _rank(row.rank_after), wording.percent(row.before), wording.percent(row.after))
         for row in shown.rename(columns={"name": "label"}).itertuples()
     )
-    said = f"{wording.percent(comparison.moved)} of the probability moved."
+    said = f"{wording.percent(comparison.moved)} of the {share_name(comparison.normalised)} moved."
     return said, ("place", "rank before", "rank after", "before", "after"), rows
 
 

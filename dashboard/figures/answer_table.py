@@ -9,6 +9,7 @@ import pandas as pd
 from dashboard import wording
 from dashboard.figures import colours
 from dashboard.figures.colours import Theme
+from engine.models.answers import share_name
 
 TRUTH_MARK = "◆"
 
@@ -65,9 +66,8 @@ def ranking_html(table: pd.DataFrame, theme: Theme, normalised: bool = True, bef
             f'<td class="share">{bar}{escape(wording.percent(row.probability, 2))}</td>'
             f'<td class="number">{escape(wording.metres(row.from_here_m))}</td></tr>'
         )
-    share = "probability" if normalised else "score"
     changed = '<th class="number" title="rank before the edit">was</th>' if before is not None else ""
-    head = f'<tr><th></th><th>place</th>{changed}<th>{share}</th><th class="number" title="distance from the last visit">away</th></tr>'
+    head = f'<tr><th></th><th>place</th>{changed}<th>{share_name(normalised)}</th><th class="number" title="distance from the last visit">away</th></tr>'
     widths = (9, 38, 15, 21, 17) if before is not None else (9, 44, 26, 21)
     return f'<table class="answers">{_columns(widths)}{head}{"".join(rows)}</table>'
 

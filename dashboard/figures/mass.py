@@ -12,6 +12,7 @@ from dashboard.figures.base_map import square_corners, view_extent_m
 from dashboard.figures.colours import Theme
 from engine.city.city import City
 from engine.city.samples import Places
+from engine.models.answers import share_name
 
 SHARE_SHOWN = 0.995
 """Squares are drawn, the heaviest first, until they hold this share of the probability."""
@@ -50,7 +51,7 @@ def mass_by_square(places: Places, probability: np.ndarray, size_m: float) -> pd
     return summed.sort_values(["mass", "col", "row"], ascending=[False, True, True], ignore_index=True)
 
 
-def mass_layers(city: City, mass: pd.DataFrame, size_m: float, theme: Theme) -> list[pdk.Layer]:
+def mass_layers(city: City, mass: pd.DataFrame, size_m: float, theme: Theme, normalised: bool = True) -> list[pdk.Layer]:
     """Squares coloured by the share of the probability in them, square root scale.
 
     Args:
@@ -58,6 +59,7 @@ def mass_layers(city: City, mass: pd.DataFrame, size_m: float, theme: Theme) -> 
         mass: From `mass_by_square`.
         size_m: The side used there, metres.
         theme: Light or dark.
+        normalised: Whether it is probability in earnest; a score otherwise.
     """
     shown = _heaviest(mass)
     if not len(shown):
@@ -67,13 +69,15 @@ def mass_layers(city: City, mass: pd.DataFrame, size_m: float, theme: Theme) -> 
     colour = colours.ramp(level, colours.scale("sequential", theme))
     corners = square_corners(city, shown["col"].to_numpy(), shown["row"].to_numpy(), size_m)
     rows = [
-        {"p": corner, "c": [*rgb, int(70 + 120 * strength)], "tip": _tip(value, count, size_m)}
+        {"p": corner, "c": [*rgb, int(70 + 120 * strength)], "tip": _tip(value, count, size_m, normalised)}
         for corner, rgb, strength, value, count in zip(corners, colour.tolist(), level, share, shown["places"], strict=True)
     ]
     return [pdk.Layer("SolidPolygonLayer", rows, id="probability-mass", get_polygon="p", get_fill_color="c", pickable=True)]
 
 
-def moved_layers(city: City, before: pd.DataFrame, after: pd.DataFrame, size_m: float, theme: Theme) -> list[pdk.Layer]:
+def moved_layers(
+    city: City, before: pd.DataFrame, after: pd.DataFrame, size_m: float, theme: Theme, normalised: bool = True
+) -> list[pdk.Layer]:
     """Squares coloured by how much probability an edit moved in (above zero) or out, one scale for both directions."""
     both = before.merge(after, on=["col", "row"], how="outer", suffixes=("_before", "_after")).fillna(0)
     both["moved"] = both["mass_after"] - both["mass_before"]
@@ -90,7 +94,8 @@ def moved_layers(city: City, before: pd.DataFrame, after: pd.DataFrame, size_m: 
         {
             "p": corner,
             "c": [*rgb, int(140 + 90 * level)],
-            "tip": f"{'+' if value > 0 else '−'}{wording.percent(abs(value))} of the probability\nin {size_m:g} m × {size_m:g} m",
+            "tip": f"{'+' if value > 0 else '−'}{wording.percent(abs(value))} of the {share_name(normalised)}\n"
+            f"in {size_m:g} m × {size_m:g} m",
         }
         for corner, rgb, level, value in zip(corners, colour.tolist(), strength, moved, strict=True)
     ]
@@ -110,5 +115,6 @@ def _heaviest(mass: pd.DataFrame) -> pd.DataFrame:
     return mass.head(min(int(np.searchsorted(cumulated, SHARE_SHOWN)) + 1, MOST_SQUARES))
 
 
-def _tip(share: float, places: int, size_m: float) -> str:
-    return f"{wording.percent(share)} of the probability\nin {wording.counted(places, 'place')} on {size_m:g} m × {size_m:g} m"
+def _tip(share: float, places: int, size_m: float, normalised: bool) -> str:
+    of_all = f"{wording.percent(share)} of the {share_name(normalised)}"
+    return f"{of_all}\nin {wording.counted(places, 'place')} on {size_m:g} m × {size_m:g} m"

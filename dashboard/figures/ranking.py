@@ -8,6 +8,7 @@ from dashboard import wording
 from dashboard.figures import colours
 from dashboard.figures.colours import Theme
 from dashboard.figures.deck import AUTOMATIC, DIGITS, FONT, PIXELS, literal, position
+from engine.models.answers import share_name
 
 _SMALLEST, _LARGEST = 8.0, 22.0
 
@@ -17,13 +18,14 @@ def guess_radius(probability: np.ndarray) -> np.ndarray:
     return np.round(_SMALLEST + (_LARGEST - _SMALLEST) * np.sqrt(np.clip(np.nan_to_num(probability), 0, 1)), 1)
 
 
-def guess_layers(guesses: pd.DataFrame, theme: Theme, edited: bool = False) -> list[pdk.Layer]:
+def guess_layers(guesses: pd.DataFrame, theme: Theme, edited: bool = False, normalised: bool = True) -> list[pdk.Layer]:
     """The guesses of a predictor.
 
     Args:
         guesses: Best first: rank, longitude, latitude (degrees), name, category, probability, id.
         theme: Light or dark.
         edited: Whether the question was edited; discs then carry the magenta outline of everything edited.
+        normalised: Whether the shares are probabilities in earnest; scores otherwise.
     """
     radius = guess_radius(guesses["probability"].to_numpy(float))
     fill = colours.rgb(colours.role("prediction", theme))
@@ -36,7 +38,7 @@ def guess_layers(guesses: pd.DataFrame, theme: Theme, edited: bool = False) -> l
             "t": str(row.rank),
             "id": literal(row.id),
             "tip": literal(
-                f"{row.rank}. {str(row.name_)[:80]}{_line(row.category)}\n{wording.percent(row.probability)} of the probability"
+                f"{row.rank}. {str(row.name_)[:80]}{_line(row.category)}\n{wording.percent(row.probability)} of the {share_name(normalised)}"
             ),
         }
         for row, size in zip(guesses.rename(columns={"name": "name_"}).itertuples(), radius, strict=True)

@@ -24,7 +24,7 @@ from dashboard.views.city_map import Entry
 from dashboard.views.export_menu import export_menu
 from engine.city.city import City
 from engine.city.samples import Places, Samples
-from engine.models.answers import Predictor
+from engine.models.answers import Predictor, share_name
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MOST_PEOPLE = 2_000
@@ -153,27 +153,27 @@ def draw_map(
     city: City, base: base_map.BaseMap, step: Step, *, mass: bool, moved: bool, zoomed: bool, key: str, height: int = 480
 ) -> pdk.Deck:
     """Path, guesses and truth on the city, over where the probability lies if that is asked for; returns what is drawn."""
-    theme, places = session.theme(), step.places
+    theme, places, share = session.theme(), step.places, share_name(step.model.normalised)
     history = questions.history_of(step.samples, step.index, step.edit)
     table = questions.ranking_table(step.model, places, step.here, step.truth, step.shown)
     legend = [
         Entry("fade", "visits, old to recent"),
-        Entry("disc", f"guesses 1 to {len(table)}, area by probability", colours.role("prediction", theme)),
+        Entry("disc", f"guesses 1 to {len(table)}, area by {share}", colours.role("prediction", theme)),
         Entry("ring", "where the person went", colours.role("truth", theme)),
     ]
     layers = list(base.layers)
     size = square_size(city)
     if moved and step.edit:
         before, after = (mass_by_square(places, reply.probability, size) for reply in (step.before[0], step.model))
-        layers += moved_layers(city, before, after, size, theme)
-        legend.append(Entry("diverging", f"probability lost or gained, {size:g} m"))
+        layers += moved_layers(city, before, after, size, theme, step.model.normalised)
+        legend.append(Entry("diverging", f"{share} lost or gained, {size:g} m"))
     elif mass:
-        layers += mass_layers(city, mass_by_square(places, step.model.probability, size), size, theme)
-        legend.append(Entry("ramp", f"probability in {size:g} m squares"))
+        layers += mass_layers(city, mass_by_square(places, step.model.probability, size), size, theme, step.model.normalised)
+        legend.append(Entry("ramp", f"{share} in {size:g} m squares"))
     layers += history_layers(history, theme)
     truth = _truth(step, table)
     layers += [layer for layer in truth if layer.id == "error-arc"]
-    layers += guess_layers(table, theme, edited=bool(step.edit))
+    layers += guess_layers(table, theme, bool(step.edit), step.model.normalised)
     layers += [layer for layer in truth if layer.id != "error-arc"]
     if len(table) and not table["is_truth"].iloc[0]:
         legend.append(Entry("arc", "error of the first guess", colours.role("truth", theme)))
@@ -235,7 +235,8 @@ def draw_ranking(step: Step, deck: pdk.Deck, command: str) -> None:
     table = questions.ranking_table(step.model, step.places, step.here, step.truth, step.shown)
     panels.panel(
         "What comes next",
-        "The places the model holds most probable, best first, with their share of the probability and their distance from the last visit.",
+        f"The places the model ranks first, best first, with their share of the {share_name(step.model.normalised)} and their distance "
+        "from the last visit.",
         f"The gold row with {answer_table.TRUTH_MARK} is where the person went. After an edit, arrows tell the rank a place had before.",
         "A share is the model's belief about this one step, not how often it is right; Runs tells that.",
         actions=lambda: export_menu("next.export.ranking", "next-location", table.drop(columns="location"), deck, command),
@@ -254,7 +255,7 @@ def _certainty(step: Step) -> str:
     words = (
         f"Entropy {wording.significant(model.entropy_bits)} bits: as unsure as among "
         f"{wording.counted(max(model.effective_places, 1), 'equally likely place')}. "
-        f"Half of the probability lies in {wording.counted(concentration(model.probability), 'place')} of {wording.count(len(step.places))}."
+        f"Half of the {share_name(model.normalised)} lies in {wording.counted(concentration(model.probability), 'place')} of {wording.count(len(step.places))}."
     )
     if step.edit:
         words += f" The edit moved {wording.percent(questions.moved_share(step.before[0], model))} of it."

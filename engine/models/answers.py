@@ -42,6 +42,11 @@ class Prediction:
         return Prediction(shared.astype(np.float32), self.normalised)
 
 
+def share_name(normalised: bool) -> str:
+    """What people are told the values of a prediction are: `probability`, or `score` where they only add up to one."""
+    return "probability" if normalised else "score"
+
+
 class Predictor(Protocol):
     """Anything that ranks places for histories: models and baselines alike."""
 

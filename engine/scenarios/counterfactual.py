@@ -23,7 +23,7 @@ class Flip:
         size: How far it goes: hours (around the clock), days (around the week), steps back, or metres moved.
         unit: Unit of `size`.
         new_top: Index of the new top guess on the axis "location".
-        probability: Its probability.
+        probability: Its probability, or its score where the predictor gives no probabilities in earnest.
         edit: The edit to push on a scenario, where it is one.
     """
 

@@ -20,6 +20,7 @@ class _Answers:
     probability: np.ndarray  # (sample, location)
     x: np.ndarray  # (sample,) metres
     y: np.ndarray
+    normalised: bool
 
 
 def expert_effects(
@@ -40,7 +41,8 @@ def expert_effects(
         One row per expert: expert (index), name; forced_m and silenced_m: mean metres between the answer's point before and after
         (`NextLocationModel.points`, else the first guess); forced_moved and silenced_moved: mean share of probability that went
         elsewhere; forced_top and silenced_top: share of questions whose first guess changed; silenced_nats: mean loss of
-        log-probability of the truth (positive: the expert helps; NaN where there is no truth); n.
+        log-probability of the truth (positive: the expert helps; NaN where there is no truth); normalised: whether these are
+        probabilities in earnest; n.
     """
     before, known = _ask(model, histories), model.probes()
     rows = []
@@ -58,17 +60,18 @@ def expert_effects(
             row[f"{word}_top"] = float((after.probability.argmax(1) != before.probability.argmax(1)).mean())
             if word == "silenced":
                 row["silenced_nats"] = _lost(before, after, histories.target)
-        rows.append(row | {"n": len(histories)})
+        rows.append(row | {"normalised": before.normalised, "n": len(histories)})
     return pd.DataFrame(rows)
 
 
 def _ask(model: NextLocationModel, histories: Histories) -> _Answers:
-    probability = np.exp(model.predict(histories).log_probability.astype(np.float64))
+    prediction = model.predict(histories)
+    probability = np.exp(prediction.log_probability.astype(np.float64))
     answer = model.points(histories)
     if answer is not None:
-        return _Answers(probability, answer.x, answer.y)
+        return _Answers(probability, answer.x, answer.y, prediction.normalised)
     first = probability.argmax(axis=1)
-    return _Answers(probability, histories.places.x[first], histories.places.y[first])
+    return _Answers(probability, histories.places.x[first], histories.places.y[first], prediction.normalised)
 
 
 def _lost(before: _Answers, after: _Answers, target: np.ndarray | None) -> float:

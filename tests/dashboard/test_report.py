@@ -14,6 +14,7 @@ from dashboard.report import TOLD, Drawn, Ramp, Study, render
 from engine.city.data_card import DataCard, Dropped, FileCard
 from engine.scenarios.cell_compare import CurveComparison
 from engine.scenarios.cell_edits import ChangePois
+from engine.scenarios.compare import Comparison
 from engine.scenarios.edits import AddPlace
 from engine.scenarios.scenario import Scenario
 
@@ -157,3 +158,10 @@ def test_a_still_map_is_drawn_and_not_blank(tiny_city) -> None:
         picture = Image.open(BytesIO(still_png(deck, theme, (300, 240))))
         assert picture.size == (300, 240)
         assert len(picture.getcolors(1_000_000)) > 200
+
+
+def test_what_moved_is_called_a_score_where_it_is_none_in_earnest(study) -> None:
+    places = pd.DataFrame({"name": ["A"], "edit": [""], "rank_before": [1.0], "rank_after": [1.0], "before": [1.0], "after": [1.0]})
+    for normalised, word in ((True, "probability"), (False, "score")):
+        page = render(replace(study, comparison=Comparison(places, 0.25, normalised, places)))
+        assert f"25.0\u202f% of the {word} moved" in page

@@ -190,6 +190,18 @@ def test_moving_nothing_draws_nothing_and_both_directions_share_a_scale(city_and
     assert rows[0]["c"][3] == rows[1]["c"][3]
 
 
+def test_scores_are_not_called_probabilities(city_and_places) -> None:
+    city, places = city_and_places
+    before, after = (mass_by_square(places, values, 50.0) for values in (np.eye(80)[0], np.eye(80)[1]))
+    layers = [
+        *guess_layers(guesses(), "light", normalised=False),
+        *mass_layers(city, before, 50.0, "light", normalised=False),
+        *moved_layers(city, before, after, 50.0, "light", normalised=False),
+    ]
+    tips = [row["tip"] for layer in by_id(layers).values() for row in layer["data"] if "tip" in row]
+    assert len(tips) == 6 and all("of the score" in tip for tip in tips)
+
+
 def test_the_size_of_squares_follows_the_city(city_and_places, tiny_city) -> None:
     assert square_size(city_and_places[0]) in (50, 100, 200, 500, 1000)
     assert square_size(tiny_city) >= 50
