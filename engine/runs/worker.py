@@ -243,10 +243,10 @@ def _evaluate(
     from engine.models.base import GridModel
     from engine.models.baselines import fit_baselines
 
-    _write_table(folder, "warnings", pd.DataFrame(warnings, columns=["name", "fired", "value", "threshold", "meaning"]))
+    _write_warnings(folder, warnings)
     progress.raise_if_stopped()
     if isinstance(model, GridModel):
-        return _evaluate_curves(folder, model, city, data, request, progress)
+        return _evaluate_curves(folder, model, city, data, request, warnings, progress)
     baselines = fit_baselines(data.samples.log, seed=request.seed)
     evaluation = evaluate([model, *baselines], data.samples.of_part("test"), city, progress.note)
     _write_table(folder, "predictions", evaluation.predictions)
@@ -258,13 +258,25 @@ def _evaluate(
 
 
 def _evaluate_curves(
-    folder: RunFolder, model: "GridModel", city: Any, data: Any, request: RunRequest, progress: Progress
+    folder: RunFolder,
+    model: "GridModel",
+    city: Any,
+    data: Any,
+    request: RunRequest,
+    warnings: list[dict[str, Any]],
+    progress: Progress,
 ) -> dict[str, float]:
     """The tables of a grid run: curves of all cells, figures per slice, and what the model says of itself."""
     from engine.evaluation.flow_report import evaluate_curves
-    from engine.models.baselines.curves import fit_curve_baselines
+    from engine.models.baselines.curve_features import NOTHING_TO_TELL
+    from engine.models.baselines.curves import CURVE_BASELINES, fit_curve_baselines
+    from engine.models.declarations import Warned
 
     baselines = fit_curve_baselines(data.inputs, data.cells, seed=request.seed, report=progress.note)
+    left_out = len(CURVE_BASELINES) - len(baselines)
+    if left_out:
+        said = f"How many baselines were left out because they read features. {NOTHING_TO_TELL} The model had no more to go by."
+        _write_warnings(folder, [*warnings, vars(Warned("baselines left out", True, left_out, 0, said))])
     progress.raise_if_stopped()
     predictors: list[Any] = [model, *baselines]
     evaluation = evaluate_curves(predictors, data.inputs, data.cells, city, progress.note, scale=model.scale)
@@ -275,6 +287,12 @@ def _evaluate_curves(
         _write_table(folder, name, table)
     found = evaluation.headline(model.name)
     return {name: found[name] for name in CURVE_HEADLINE if name in found and math.isfinite(found[name])}
+
+
+def _write_warnings(folder: RunFolder, warnings: list[dict[str, Any]]) -> None:
+    import pandas as pd
+
+    _write_table(folder, "warnings", pd.DataFrame(warnings, columns=["name", "fired", "value", "threshold", "meaning"]))
 
 
 def _write_table(folder: RunFolder, name: str, frame: Any) -> None:

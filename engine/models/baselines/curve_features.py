@@ -19,6 +19,11 @@ WIDEST = 256
 """Blocks of more columns (vectors of text and image encoders) are compressed to `COMPRESSED` principal components."""
 
 COMPRESSED = 16
+NOTHING_TO_TELL = (
+    "Nothing that is known of the training cells differs between them, so nothing can be told from it. Bring imagery, buildings, street "
+    "views or POIs with the cells."
+)
+
 MOST_STANDARD = 8.0
 """Standardised columns are cut here: a value never met in training must not dominate a distance or a linear sum."""
 
@@ -69,7 +74,7 @@ class FeatureTable:
     """How inputs become columns.
 
     Attributes:
-        blocks: In the order of the columns.
+        blocks: In the order of the columns; empty where nothing that is known of the training cells differs between them.
     """
 
     blocks: tuple[Block, ...]
@@ -83,9 +88,6 @@ class FeatureTable:
             inputs: Encoded modalities.
             cells: The same cells under their split.
             modalities: Which modalities; all by default.
-
-        Raises:
-            ConfigError: If no training cell has anything that differs between cells.
         """
         training = cells.mask("train")
         blocks = []
@@ -94,11 +96,6 @@ class FeatureTable:
                 if modalities is None or name in modalities:
                     block = _fitted(modality, kind, training)
                     blocks += [block] if block else []
-        if not blocks:
-            raise ConfigError(
-                "Nothing that is known of the training cells differs between them, so nothing can be told from it. Bring imagery, "
-                "buildings, street views or POIs with the cells."
-            )
         return cls(tuple(blocks))
 
     def table(self, inputs: "CellInputs") -> np.ndarray:

@@ -13,6 +13,7 @@ from engine.city.cell_samples import CellSamples
 from engine.errors import ConfigError
 from engine.models.base import Report
 from engine.models.baselines.curve_base import CurveBaseline, Fit, Reading
+from engine.models.baselines.curve_features import NOTHING_TO_TELL
 
 if TYPE_CHECKING:
     from engine.encoders.cell_features import CellInputs
@@ -69,7 +70,7 @@ def fit_curve_baselines(
         inputs: Encoded modalities of all cells.
         cells: The same cells under their split.
         seed: Draws of forests and networks.
-        names: Keys of `CURVE_BASELINES`; all by default.
+        names: Keys of `CURVE_BASELINES`; by default all, less those that read features where no feature tells training cells apart.
         report: Told which one is being fitted.
 
     Raises:
@@ -80,6 +81,11 @@ def fit_curve_baselines(
     if unknown:
         raise ConfigError(f"There is no baseline {', '.join(map(repr, unknown))}; choose from {', '.join(CURVE_BASELINES)}.")
     fit = Fit.of(inputs, cells, seed)
+    if not fit.features.blocks:
+        telling = [name for name in wanted if "features" not in CURVE_BASELINES[name].reads]
+        if names is not None and telling != wanted:
+            raise ConfigError(NOTHING_TO_TELL)
+        wanted = telling
     baselines = []
     for done, name in enumerate(wanted):
         if report:

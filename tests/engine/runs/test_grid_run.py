@@ -2,7 +2,9 @@
 
 import json
 
+import geopandas as gpd
 import numpy as np
+import pandas as pd
 import pytest
 
 from engine import cli
@@ -10,12 +12,14 @@ from engine.city.cell_samples import build_cell_samples
 from engine.city.cell_splits import CellSplit
 from engine.city.splits import Split
 from engine.errors import ConfigError
+from engine.models.baselines.curves import CURVE_BASELINES
 from engine.runs import Run, RunRequest, submit
 from engine.runs.building import check
 from engine.runs.request import plain_split
 from engine.scenarios.cell_edits import DropModality
 from engine.scenarios.scenario import Scenario
 from tests.engine.runs.conftest import Workers, bigram_jobs, by_hand
+from tests.engine.small_grids import grid_city
 
 __all__ = ["bigram_jobs", "by_hand"]
 
@@ -52,6 +56,21 @@ def _mobiscope(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int,
         cli.main([str(word) for word in words])
     captured = capsys.readouterr()
     return int(stop.value.code or 0), captured.out, captured.err
+
+
+def test_a_city_whose_cells_are_all_alike_gives_a_run_with_the_baselines_that_need_no_features(by_hand: Workers) -> None:
+    """One bar in the middle of every cell: what reads features is left out, which the run keeps as a sentence."""
+    city = grid_city(6, 8)
+    bars = {"poi_id": [f"bar-{row}" for row in range(48)], "category": ["Bar"] * 48}
+    middle = city.spatial("cells").geometry.representative_point()
+    pois = gpd.GeoDataFrame(pd.DataFrame(bars, dtype="str"), geometry=list(middle), crs="EPSG:4326")
+    saved = city.replace(pois=pois).save()
+    run_id = submit(RunRequest(model="lmemr", city=saved.name, preset="tiny", config=QUICK))
+    assert by_hand(run_id) == 0, Run.open(run_id).log_tail(30)
+    run = Run.open(run_id)
+    assert set(run.table("metrics")["predictor"]) == {"lmemr", "hourly_mean", "spatial_neighbours", "inverse_distance"}
+    warned = run.table("warnings").set_index("name").loc["baselines left out"]
+    assert warned["fired"] and warned["value"] == len(CURVE_BASELINES) - 3 and "Bring imagery" in warned["meaning"]
 
 
 def test_from_the_request_to_the_curve_of_a_cell(by_hand: Workers, own_home, tiny_city, capsys, monkeypatch) -> None:

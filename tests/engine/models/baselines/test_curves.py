@@ -287,12 +287,15 @@ def test_wide_blocks_are_compressed_and_descriptions_count(city, cells):
     assert table[cells.mask("train"), 2:].std(axis=0) == pytest.approx(1, abs=0.05)
 
 
-def test_nothing_to_tell_cells_apart_is_refused(city, cells):
-    """Constant features or none at all: refused with what to bring."""
-    with pytest.raises(ConfigError, match="differs between them"):
-        fit_curve_baselines(inputs_of(city, satellite=np.ones((80, 3))), cells)
-    with pytest.raises(ConfigError, match="differs between them"):
-        fit_curve_baselines(inputs_of(city), cells)
+def test_baselines_that_read_features_are_left_out_where_none_tells_cells_apart(city, cells):
+    """Constant features or none at all: the mean of the hour and those of the map remain; who asks for another hears what to bring."""
+    for blank in (inputs_of(city, satellite=np.ones((80, 3))), inputs_of(city)):
+        fitted = fit_curve_baselines(blank, cells)
+        assert [one.name for one in fitted] == ["hourly_mean", "spatial_neighbours", "inverse_distance"]
+        assert all(np.isfinite(one.predict_curves(blank, cells).flow).all() for one in fitted)
+        assert fit_curve_baselines(blank, cells, names=["hourly_mean"])[0].name == "hourly_mean"
+        with pytest.raises(ConfigError, match="differs between them"):
+            fit_curve_baselines(blank, cells, names=["hourly_mean", "ridge"])
 
 
 def test_other_cells_unknown_names_and_other_encoders_are_refused(city, cells, inputs, fitted):
