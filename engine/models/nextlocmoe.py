@@ -186,6 +186,23 @@ class NextLocMoE(NextLocationModel):
         """
         if not isinstance(config, NextLocMoEConfig):
             raise ConfigError(f"NextLocMoE needs its own settings, not {type(config).__name__}.")
+        roles = read_experts(config.role_texts, "roles") if config.role_experts else None
+        functions = read_experts(config.function_texts, "functions") if config.function_experts else None
+        if report:
+            report("reading the experts' texts", 0.1)
+        return cls._of_texts(config, data, seed, roles, functions, report)
+
+    @classmethod
+    def _of_texts(
+        cls,
+        config: NextLocMoEConfig,
+        data: Data,
+        seed: int,
+        roles: ExpertTexts | None,
+        functions: ExpertTexts | None,
+        report: Report | None = None,
+    ) -> Self:
+        """As `build`, with the experts at hand."""
         samples = samples_of(data)
         log = samples.log
         training = log.training()
@@ -196,10 +213,6 @@ class NextLocMoE(NextLocationModel):
             )
         frame = PlaceFrame.fit(log, config.isotropic)
         users = [str(log.users[user]) for user in np.unique(log.user[training])] if config.reads_user else []
-        roles = read_experts(config.role_texts, "roles") if config.role_experts else None
-        functions = read_experts(config.function_texts, "functions") if config.function_experts else None
-        if report:
-            report("reading the experts' texts", 0.1)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             backbone, vectors, prompt, fingerprint = _backbone_and_vectors(config, roles, functions)
@@ -391,7 +404,7 @@ class NextLocMoE(NextLocationModel):
         Args:
             data: The other city; only statistics of its training part are taken.
         """
-        other = type(self).build(self.config, data, 0)
+        other = self._of_texts(self.config, data, 0, self.texts.roles, self.texts.functions)
         taken = {key: value for key, value in self.state_dict().items() if key != "popularity" and not key.startswith("memory_")}
         other.load_state_dict(taken, strict=False)
         return other.eval()

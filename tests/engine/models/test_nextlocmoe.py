@@ -378,6 +378,16 @@ def test_the_same_weights_answer_in_another_city(model, data, tiny_city):
     assert (here.argmax(1) == there.argmax(1)).mean() > 0.8
 
 
+def test_experts_removed_or_renamed_in_yaml_since_do_not_matter_in_another_city(data, histories, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("experts:\n" + "".join(f"  - {{name: r{number}, text: Person number {number}.}}\n" for number in range(3)))
+    model = tiny(data, role_texts=str(path))
+    path.write_text("experts:\n" + "".join(f"  - {{name: other{number}, text: Somebody.}}\n" for number in range(2)))
+    moved = model.transfer(data)
+    assert moved.texts.roles == model.texts.roles
+    np.testing.assert_array_equal(moved.predict(histories).log_probability, model.predict(histories).log_probability)
+
+
 # ---- experts --------------------------------------------------------------------------------------------------------------
 
 
