@@ -26,8 +26,8 @@ def draw(slug: str, run_id: str, title: str) -> None:
         "Another city, same weights",
         "Drawn: for every place people went to in the other city's test part, how far off the first guess was in the mean (dark: near, "
         "bright: far), area by questions.",
-        "Read: the model takes centre, scale and popularity of places from the other city's training part; its weights stay as they "
-        "are. Baselines beside it are fitted on that city's own training part.",
+        "Read: the model takes centre, scale and popularity of places from the other city's training part and knows nobody there; its "
+        "weights stay as they are. Baselines beside it are fitted on that city's own training part.",
         "Do not compare with a model trained there as if both knew the same: baselines that count people's visits know these people.",
         "NextLocMoE: zero-shot (abstract; specification §10, §13).",
     )

@@ -75,7 +75,8 @@ def zero_shot(
 ) -> ZeroShot:
     """Asks a trained model about another city.
 
-    Centre, scale and popularity of places come from the training part of the other city; weights stay as they are.
+    Centre, scale and popularity of places come from the training part of the other city, whose people are strangers; weights stay
+    as they are.
 
     Args:
         model: The trained model.

@@ -160,7 +160,7 @@ class NextLocationModel(MobilityModel):
         return {}
 
     def transfer(self, data: Data) -> Self:
-        """The same weights on another city, with the statistics of that city's training part; nothing is trained there.
+        """The same weights on another city, with the statistics of its places in training; nobody is known, nothing is trained there.
 
         Raises:
             ConfigError: If the weights hold something of the city they were trained on, such as a vector per place or person.

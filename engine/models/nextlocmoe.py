@@ -190,7 +190,7 @@ class NextLocMoE(NextLocationModel):
         functions = read_experts(config.function_texts, "functions") if config.function_experts else None
         if report:
             report("reading the experts' texts", 0.1)
-        return cls._of_texts(config, data, seed, roles, functions, report)
+        return cls._of_texts(config, data, seed, roles, functions, config.reads_user, report)
 
     @classmethod
     def _of_texts(
@@ -200,9 +200,10 @@ class NextLocMoE(NextLocationModel):
         seed: int,
         roles: ExpertTexts | None,
         functions: ExpertTexts | None,
+        remembers: bool,
         report: Report | None = None,
     ) -> Self:
-        """As `build`, with the experts at hand."""
+        """As `build`, with experts at hand; `remembers` says whether the users' training visits are kept."""
         samples = samples_of(data)
         log = samples.log
         training = log.training()
@@ -212,7 +213,7 @@ class NextLocMoE(NextLocationModel):
                 "visits in the history or a shorter warm-up, hide fewer places, or bring more data."
             )
         frame = PlaceFrame.fit(log, config.isotropic)
-        users = [str(log.users[user]) for user in np.unique(log.user[training])] if config.reads_user else []
+        users = [str(log.users[user]) for user in np.unique(log.user[training])] if remembers else []
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             backbone, vectors, prompt, fingerprint = _backbone_and_vectors(config, roles, functions)
@@ -399,12 +400,13 @@ class NextLocMoE(NextLocationModel):
         return check_routing_and_points(self, samples_of(data))
 
     def transfer(self, data: Data) -> Self:
-        """The same weights on another city: its own centre, scale, places and popularity, nothing trained there.
+        """The same weights on another city: its own centre, scale, places and popularity, nothing trained there, nobody known.
 
         Args:
-            data: The other city; only statistics of its training part are taken.
+            data: The other city; only these statistics of its training part are taken. Its people's visits are not remembered,
+                whatever the settings say: who had been seen there would be no stranger.
         """
-        other = self._of_texts(self.config, data, 0, self.texts.roles, self.texts.functions)
+        other = self._of_texts(self.config, data, 0, self.texts.roles, self.texts.functions, remembers=False)
         taken = {key: value for key, value in self.state_dict().items() if key != "popularity" and not key.startswith("memory_")}
         other.load_state_dict(taken, strict=False)
         return other.eval()

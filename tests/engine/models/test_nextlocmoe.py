@@ -388,6 +388,17 @@ def test_experts_removed_or_renamed_in_yaml_since_do_not_matter_in_another_city(
     np.testing.assert_array_equal(moved.predict(histories).log_probability, model.predict(histories).log_probability)
 
 
+def test_nobody_is_known_in_another_city(data, histories):
+    """Not even where the same people live there: who asks makes no difference to the answer."""
+    model = tiny(data, head="pointer", memory_visits=50)
+    moved = model.transfer(data)
+    assert moved.users == [] and not len(moved.memory_day)
+    strangers = replace(histories, user=np.full(len(histories), -1, np.int32))
+    answer = moved.predict(histories).log_probability
+    np.testing.assert_array_equal(answer, moved.predict(strangers).log_probability)
+    assert np.abs(np.exp(answer) - np.exp(model.predict(histories).log_probability)).max() > 1e-4
+
+
 # ---- experts --------------------------------------------------------------------------------------------------------------
 
 
