@@ -1,17 +1,23 @@
 """Tables on their way out of the screen: CSV that no spreadsheet takes for formulas."""
 
+from typing import Any
+
 import pandas as pd
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\0")
+from engine.city.writers import protect_formula
 
 
 def csv_bytes(frame: pd.DataFrame) -> bytes:
-    """A table as UTF-8 CSV; text cells that a spreadsheet would run as a formula get an apostrophe in front (OWASP, CWE-1236).
+    """A table as UTF-8 CSV; text that a spreadsheet would run as a formula gets an apostrophe in front (OWASP, CWE-1236).
 
-    Numbers stay as they are, so negative ones are not touched.
+    The names of columns are such text, too: they may come from an upload. Numbers stay as they are, so negative ones are not touched.
     """
     safe = frame.copy()
     for column in safe.columns:
         if not pd.api.types.is_numeric_dtype(safe[column]) and not pd.api.types.is_datetime64_any_dtype(safe[column]):
-            safe[column] = safe[column].map(lambda value: f"'{value}" if str(value).startswith(_FORMULA_STARTS) else value)
-    return safe.to_csv(index=False).encode("utf-8")
+            safe[column] = safe[column].map(_protected)
+    return safe.rename(columns=_protected).to_csv(index=False).encode("utf-8")
+
+
+def _protected(value: Any) -> Any:
+    return protect_formula(value) if isinstance(value, str) else value

@@ -26,7 +26,8 @@ DISTANCES_M = (500, 1000, 2000, 5000, 10000)
 DISTANCES = ("same place", "up to 500 m", "0.5–1 km", "1–2 km", "2–5 km", "5–10 km", "over 10 km")
 CATEGORIES = 20
 BAD_WEATHER_MM = 5.0
-BAD_CONDITIONS = ("rain", "drizzle", "shower", "snow", "sleet", "hail", "storm", "thunder", "blizzard", "bad")
+_BAD = r"\b(?:(?:rain|drizzl|shower|snow|sleet|hail|thunder|blizzard)\w*|\w*storm\w*|bad)\b"
+_DENIED = rf"\b(?:no|not|without|zero)\s+(?:\w+\s+)?{_BAD}(?:\s*(?:or|nor|/)\s*(?:\w+\s+)?{_BAD})*|{_BAD}[\s-]*free\b"
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,8 @@ def _weather(samples: Samples, city: City) -> Codes:
         bad[known] = (weather.loc[known, "precipitation_mm"] >= BAD_WEATHER_MM).astype(float)
     if "condition" in weather:
         known = weather["condition"].notna()
-        bad[known] = weather.loc[known, "condition"].str.contains("|".join(BAD_CONDITIONS), case=False, regex=True).astype(float)
+        said = weather.loc[known, "condition"].str.lower().str.replace(_DENIED, "", regex=True)
+        bad[known] = said.str.contains(_BAD, regex=True).astype(float)
     started = pd.DatetimeIndex(samples.log.started_at[samples.target]).tz_localize("UTC").tz_convert(samples.log.time_zone)
     of_sample = bad.reindex(started.tz_localize(None).normalize())
     return of_sample.fillna(-1).to_numpy(np.int64), groups
@@ -203,8 +205,8 @@ SLICES: dict[str, Slice] = {
         Slice(
             "weather",
             "Weather",
-            "bad: the target's local day has a condition such as rain, snow or storm or, where no condition is known, at least "
-            f"{BAD_WEATHER_MM:g} mm of precipitation.",
+            "bad: the target's local day has a condition such as rain, snow or storm (not “no rain”) or, where no condition is known, at "
+            f"least {BAD_WEATHER_MM:g} mm of precipitation.",
             _weather,
         ),
         Slice(

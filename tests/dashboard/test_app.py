@@ -74,7 +74,8 @@ def test_exported_cells_are_no_formulas_and_numbers_stay_numbers() -> None:
     import pandas as pd
 
     frame = pd.DataFrame({"name": ["=1+1", "+cmd", "@SUM", "-x", "\t=1", "plain"], "value": [-1.5, 2, 3, 4, 5, 6]})
-    lines = csv_bytes(frame).decode().splitlines()
+    lines = csv_bytes(frame.rename(columns={"name": "=HYPERLINK(1)"})).decode().splitlines()
+    assert lines[0] == "'=HYPERLINK(1),value"
     assert lines[1] == "'=1+1,-1.5"
     assert all(line.lstrip('"').startswith("'") for line in lines[1:6])
     assert lines[6] == "plain,6.0"

@@ -128,6 +128,29 @@ def test_a_condition_counts_before_precipitation() -> None:
     assert labels(weather_city(weather), "weather") == ["bad", "normal", "bad", "bad"]
 
 
+@pytest.mark.parametrize(
+    ("condition", "group"),
+    [
+        ("Clear, no rain", "normal"),
+        ("Dry, without rain or heavy snow", "normal"),
+        ("no rain/snow", "normal"),
+        ("Rain-free", "normal"),
+        ("not bad", "normal"),
+        ("Trains delayed, terrain wet", "normal"),
+        ("No wind, rain", "bad"),
+        ("no snow but heavy rain", "bad"),
+        ("RAINY", "bad"),
+        ("Thunderstorms", "bad"),
+        ("light drizzle", "bad"),
+        ("sandstorm", "bad"),
+        ("bad", "bad"),
+    ],
+)
+def test_a_condition_is_bad_by_whole_words_that_are_not_denied(condition: str, group: str) -> None:
+    weather = pd.DataFrame({"date": pd.date_range("2024-03-02", periods=1), "condition": [condition]})
+    assert labels(weather_city(weather), "weather")[0] == group
+
+
 def test_distances_from_the_last_visit() -> None:
     # Places a b c ... lie 844 m apart.
     rows = [("u0", letter, f"2024-03-{day:02d}", "test") for day, letter in enumerate("aabdap", start=1)]
