@@ -409,7 +409,9 @@ def _time_zone(found: Found, choices: IngestChoices) -> IngestChoices:
         zone for zone in available_timezones() if "/" in zone and not zone.startswith(("Etc/", "SystemV/", "posix/", "right/"))
     )
     zones = ["UTC", *zones]
-    current = choices.time_zone or found.inspection.time_zone
+    seen = found.inspection
+    # An unsure guess is not filled in: choosing what already stands there would be no choice.
+    current = choices.time_zone or (seen.time_zone if seen.zone_is_certain else None)
     chosen = st.selectbox(
         "Time zone of the city",
         zones,
@@ -418,8 +420,10 @@ def _time_zone(found: Found, choices: IngestChoices) -> IngestChoices:
         placeholder="Choose the city's zone",
         help="Times without an offset are read in it, and the screen shows local times.",
     )
-    if not found.inspection.zone_is_certain and choices.time_zone is None:
-        st.caption("Guessed from the coordinates; several zones share this offset. Choose the right one.")
+    if choices.time_zone is None and seen.time_zone and not seen.zone_is_certain:
+        st.caption(
+            f"By its coordinates {wording.literal(seen.time_zone)} is likely, but other clocks are near. Choose the city's zone."
+        )
     if chosen is None or chosen == current:
         return choices
     return choices.model_copy(update={"time_zone": chosen})

@@ -20,7 +20,6 @@ from engine.city.zones import ZoneGuess, guess_zone
 from engine.errors import Problem
 
 _GUESS_FROM = ("locations", "cells", "pois", "boundary", "buildings", "street_views")
-_FAR_ZONE_KM = 1500
 
 
 @dataclass
@@ -335,11 +334,12 @@ def _settle_zone(
     if frame is None:
         return
     centre = frame.geometry.representative_point() if not (frame.geom_type == "Point").all() else frame.geometry
-    guess = guess_zone(centre.x.to_numpy(), centre.y.to_numpy())
+    years = () if visits is None else visits["started_at"].dt.year.unique().tolist()
+    guess = guess_zone(centre.x.to_numpy(), centre.y.to_numpy(), years)
     upload.zone_guess = guess
     near = f"the nearest well-known city of that zone is {guess.distance_km:,.0f} km from the middle of the data"
     if is_naive and not guess.certain:
-        found = f"The times have no zone, and the place leaves it open ({guess.name} is likely, but {near})."
+        found = f"The times have no zone, and the place leaves it open: {guess.name} is likely ({near}), but other clocks are near."
         upload.problems.append(Problem("TIME_ZONE", found, "Choose the city's time zone.", column="started_at"))
         return
     upload.time_zone = guess.name

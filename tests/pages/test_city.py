@@ -183,6 +183,22 @@ class TestBringing:
         warned = " ".join(item.value for item in at.warning)
         assert "can no longer be opened" in warned and "first" in warned and "second" in warned
 
+    def test_the_likely_zone_can_be_chosen_where_other_clocks_are_near(self, open_page, checkins: Path) -> None:
+        """Tui in Spain: Portugal begins across the river. The guess is said, not filled in, so that it can be confirmed."""
+        brought = pd.read_csv(checkins / CHECKINS).rename(columns={"when": "time"})
+        brought.loc[brought["lat"] > 0, ["lat", "lon"]] = [42.05, -8.64]
+        brought.to_csv(checkins / CHECKINS, index=False)
+        at = open_page("city")
+        at.multiselect(key="bring.named").select(CHECKINS).run()
+        zone = next(box for box in at.selectbox if box.label == "Time zone of the city")
+        assert zone.value is None
+        assert "likely, but other clocks are near" in words(at)
+        assert "the place leaves it open" in words(at)
+        zone.select("Europe/Madrid").run()
+        assert_healthy(at)
+        assert "to mend" not in words(at)
+        assert next(box for box in at.selectbox if box.label == "Time zone of the city").value == "Europe/Madrid"
+
     def test_a_column_can_be_taken_out_again(self, open_page, checkins: Path) -> None:
         at = open_page("city")
         at.multiselect(key="bring.named").select(CHECKINS).run()

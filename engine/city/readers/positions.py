@@ -15,6 +15,8 @@ from engine.city.times import TimeFormat
 from engine.city.zones import guess_zone
 
 TOLERATED = 0.05
+_NOWHERE_KM = 75
+_CITY_KM = 25
 _DMS = re.compile(r"""^\s*[NSEW]?\s*\d{1,3}\s*[°ºd:]\s*\d{1,2}\s*['’′m:]?\s*[\d.]*\s*["”″s]?\s*[NSEW]?\s*$""", re.IGNORECASE)
 
 
@@ -147,15 +149,15 @@ class Positions:
         return None
 
     def _suspect_swap(self, longitude: np.ndarray, latitude: np.ndarray) -> None:
-        """Asks where points lie in the middle of nowhere, but beside a large city the other way round."""
+        """Asks where points lie in the middle of nowhere, but in a well-known city the other way round."""
         known = ~np.isnan(longitude)
         if self.reading.swap is not None or not known.any() or np.any(np.abs(longitude[known]) > 90):
             return
         here, there = guess_zone(longitude[known], latitude[known]), guess_zone(latitude[known], longitude[known])
-        if here.distance_km > 400 and there.distance_km < 60:
+        if here.distance_km > _NOWHERE_KM and there.distance_km < _CITY_KM:
             self.ledger.refuse(
                 "COORDINATES_SWAPPED",
-                f"Latitude and longitude look swapped: as they are, the points lie {here.distance_km:,.0f} km from any large city; "
+                f"Latitude and longitude look swapped: as they are, the points lie {here.distance_km:,.0f} km from any well-known town; "
                 f"the other way round they lie in a city of {there.name}.",
                 "Map the columns the other way round, or set option `swap_coordinates`: true swaps them, false confirms them.",
                 column=self.columns[0],

@@ -54,6 +54,13 @@ def test_14_naive_times_where_the_place_leaves_the_zone_open_are_asked_about(tmp
     assert city_of(chosen).time_zone == "Atlantic/Azores"
 
 
+def test_14_naive_times_in_bali_are_not_read_as_those_of_jakarta(tmp_path: Path) -> None:
+    """Noon on the wall is 04:00 UTC, not 05:00."""
+    rows = [[*row[:2], "-8.65", "115.21", "2012-04-03 12:00:00", row[5]] for row in GOLDEN[:1]]
+    city = city_of(read_golden(tmp_path, rows))
+    assert (city.time_zone, str(city.table("visits")["started_at"].iloc[0])) == ("Asia/Makassar", "2012-04-03 04:00:00+00:00")
+
+
 def test_14_a_zone_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     assert "TIME_ZONE" in fatal(read_golden(tmp_path, choices=choose(time_zone="Mars/Olympus")))
 
@@ -134,11 +141,6 @@ def test_17_epochs_are_told_apart_by_magnitude(tmp_path: Path, unit: str, factor
 def test_18_1970_and_the_future_are_dropped_and_counted(tmp_path: Path) -> None:
     rows = with_cell(with_cell(GOLDEN, 3, "time", "1970-01-01T00:00:00Z"), 9, "time", "2087-01-01T00:00:00Z")
     assert dropped(read_golden(tmp_path, rows)) == {"TIME_1970": 1, "TIME_FUTURE": 1}
-
-
-def test_19_leap_day_midnight_and_week_53_have_an_hour_of_the_week() -> None:
-    local = pd.Series(pd.to_datetime(["2012-02-29 00:00", "2010-01-03 23:59", "2021-01-03 23:00", "2012-12-31 00:00"]))
-    assert list(times.hour_of_week(local)) == [48, 167, 167, 0]
 
 
 def test_20_unsorted_rows_give_the_same_city(tmp_path: Path) -> None:
