@@ -10,7 +10,7 @@ from engine.city.samples import Samples
 from engine.layers.position import METRES_PER_DEGREE
 from engine.models.base import Data
 from engine.models.calliper_places import samples_of
-from engine.models.calliper_training import contrastive_scores, labelled_points
+from engine.models.calliper_training import SAME_PLACE_METRES, contrastive_scores, labelled_points
 from engine.models.declarations import Warned
 
 if TYPE_CHECKING:
@@ -104,7 +104,17 @@ def check_location_encoder(model: "CaLLiPer", data: Data) -> list[Warned]:
             0.0,
             "Share of places outside the hull of the training places by over a quarter of the largest radius.",
         ),
+        *_withheld(points.withheld),
     ]
+
+
+def _withheld(count: int) -> list[Warned]:
+    """How many points of interest were kept from the pre-training because they are hidden places; nothing where none was."""
+    meaning = (
+        "Points of interest left out of the pre-training because they are places hidden from training: of the same id, or of the same "
+        f"category within {SAME_PLACE_METRES:.0f} m. A count, not a fault."
+    )
+    return [Warned("hidden places among the points of interest", False, float(count), 0.0, meaning)] if count else []
 
 
 def check_predictor(model: "CaLLiPer", samples: Samples) -> list[Warned]:

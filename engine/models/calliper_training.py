@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import geopandas as gpd
 import numpy as np
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor
 
-from engine.city.city import project
-from engine.city.samples import Histories, Samples
+from engine.city.city import City, project
+from engine.city.samples import Histories, Samples, VisitLog
 from engine.layers.contrastive import normalised_score
 from engine.models.base import Data
 from engine.models.calliper_places import place_text, place_texts, samples_of
@@ -19,6 +21,8 @@ from engine.models.stage import Stage
 if TYPE_CHECKING:
     from engine.models.calliper import CaLLiPer
 
+SAME_PLACE_METRES = 10.0
+"""A point of interest this near to a hidden place of its category is taken for that place under another id."""
 _BLOCK_METRES = 2_000.0
 _VALIDATION_SHARE = 0.1
 _FEWEST_POINTS = 20
@@ -36,6 +40,7 @@ class LabelledPoints:
         vectors: (text, dimension) frozen text vectors.
         names: Texts.
         part: (point,) 0 training, 1 validation at random, 2 validation by spatial block.
+        withheld: Points of interest left out because they are hidden places.
     """
 
     xy: Tensor
@@ -44,6 +49,7 @@ class LabelledPoints:
     vectors: Tensor
     names: list[str]
     part: np.ndarray
+    withheld: int
 
     def loss(self, model: "CaLLiPer", chosen: Tensor) -> tuple[Tensor, Tensor]:
         """The contrastive loss of these points, and (point,) which of them share a text."""
@@ -60,8 +66,11 @@ def labelled_points(model: "CaLLiPer", data: Data) -> LabelledPoints:
     texts = [text for text, is_shown in zip(place_texts(places, config.use_names), shown, strict=True) if is_shown]
     metres = model.index.coordinates(places)[shown]
     degrees = np.stack([places.longitude, places.latitude], axis=1)[shown]
+    withheld = 0
     if config.pretrain_on == "locations and pois" and data.city.has("pois"):
         pois = data.city.spatial("pois")
+        is_hidden = _hidden_pois(pois, data.city, log)
+        pois, withheld = pois[~is_hidden], int(is_hidden.sum())
         names = pois["name"].fillna("") if config.use_names and "name" in pois else [None] * len(pois)
         texts += [place_text(str(category), name or None) for category, name in zip(pois["category"], names, strict=True)]
         longitude, latitude = pois.geometry.x.to_numpy(), pois.geometry.y.to_numpy()
@@ -78,7 +87,21 @@ def labelled_points(model: "CaLLiPer", data: Data) -> LabelledPoints:
         vectors=torch.from_numpy(model.index.encode(names)),
         names=names,
         part=_validation_parts(metres),
+        withheld=withheld,
     )
+
+
+def _hidden_pois(pois: gpd.GeoDataFrame, city: City, log: VisitLog) -> np.ndarray:
+    """(poi,) bool: those that are places hidden from training, by their id or by standing where one of their category stands."""
+    places, hidden = log.places, np.flatnonzero(log.hidden)
+    found = pois["poi_id"].astype(str).isin(set(places.ids[hidden].astype(str))).to_numpy()
+    if not len(hidden):
+        return np.asarray(found)
+    own = pois["category"].fillna("").astype(str).str.strip().str.lower().to_numpy()
+    category = np.array([name.strip().lower() for name in places.category_names], object)[places.category[hidden]]
+    points = np.stack(project(city, pois.geometry.x.to_numpy(), pois.geometry.y.to_numpy()), axis=1)
+    near = cKDTree(np.stack([places.x, places.y], axis=1)[hidden]).query_ball_point(points, SAME_PLACE_METRES)
+    return np.asarray(found | [bool((category[rows] == kind).any()) for rows, kind in zip(near, own, strict=True)])
 
 
 def _validation_parts(metres: np.ndarray) -> np.ndarray:

@@ -3,9 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from pydantic import ValidationError
+from scipy.spatial import cKDTree
+from shapely import Point
 
 from engine.city.samples import VisitLog, build_samples
 from engine.city.splits import Split
@@ -15,6 +18,7 @@ from engine.models.base import Data
 from engine.models.baselines import fit_baselines
 from engine.models.calliper import CaLLiPer
 from engine.models.calliper_config import CaLLiPerConfig
+from engine.models.calliper_places import place_texts
 from engine.models.calliper_training import labelled_points, validation_metrics
 from engine.probes import override, watch
 
@@ -238,6 +242,36 @@ def test_pre_training_aligns_places_with_texts(data):
 def test_hidden_places_take_no_part_in_the_pre_training(model, data):
     log = data.samples.log
     assert len(labelled_points(model, data).metres) == int((~log.hidden).sum())
+
+
+def test_hidden_places_do_not_come_back_as_points_of_interest(data):
+    """A hidden place is known by its id or by its category at its point; what else stands there may be learnt from."""
+    city, log = data.city, data.samples.log
+    places, hidden = log.places, np.flatnonzero(log.hidden)
+    pois = city.spatial("pois")
+    moved, other = pois.iloc[[0]].copy(), pois.iloc[[0]].copy()
+    moved["poi_id"] = str(places.ids[hidden[0]])
+    other["poi_id"], other["category"] = "another kind", "a kind of its own"
+    other.geometry = [Point(places.longitude[hidden[0]], places.latitude[hidden[0]])]
+    near = pois.iloc[[0] * len(hidden)].copy()
+    near["poi_id"] = [f"copy {row}" for row in hidden]
+    near["category"] = [f" {places.category_names[code].upper()} " for code in places.category[hidden]]
+    near.geometry = [Point(places.longitude[row] + 5e-5, places.latitude[row]) for row in hidden]  # some four metres off
+    everything = pd.concat([pois, moved, other, near], ignore_index=True)
+    with_pois = replace(data, city=city.replace(pois=everything))
+    model = tiny(with_pois, pretrain_on="locations and pois")
+    points = labelled_points(model, with_pois)
+    at_hidden = cKDTree(points.metres).query_ball_point(model.index.coordinates(places)[hidden], 10.0)
+    named = [
+        [points.names[points.text[row]] for row in rows if points.names[points.text[row]] == place_texts(places, False)[place]]
+        for place, rows in zip(hidden, at_hidden, strict=True)
+    ]
+    assert not any(named), "a hidden place is there with its category"
+    assert "A place of a kind of its own" in points.names
+    assert points.withheld >= len(hidden) + 1
+    assert len(points.metres) == int((~log.hidden).sum()) + len(everything) - points.withheld
+    noted = [warned for warned in model.diagnose(with_pois) if "points of interest" in warned.name]
+    assert [(warned.fired, warned.value) for warned in noted] == [(False, points.withheld)]
 
 
 def test_the_location_encoder_is_frozen_and_without_dropout_downstream(data):
