@@ -14,6 +14,7 @@ from engine import store
 
 if TYPE_CHECKING:
     from engine.evaluation.routed import ExpertLabel, LabelCheck, Routed
+    from engine.evaluation.routing import StepMeans
     from engine.evaluation.transfer import ZeroShot
     from engine.models.answers import PointAnswer
     from engine.models.declarations import ExpertSet
@@ -38,18 +39,21 @@ class Asked:
 
     Attributes:
         visits: The latest visit of each question (`engine.evaluation.routed.latest_visits`) with step (of the person).
-        routed: Set to its weights.
+        routed: Set to its weights for these visits.
+        steps: Set to the mean weights of the visits before them, too, by how far back they are.
         total: Questions of the slice; `visits` may be fewer.
     """
 
     visits: pd.DataFrame
     routed: "dict[str, Routed]"
+    steps: "dict[str, StepMeans]"
     total: int
 
 
 @st.cache_resource(max_entries=4, show_spinner="Watching whom the model asks")
 def _asked(run_id: str, home: str, stamp: int, group: Group) -> Asked:
     from engine.evaluation.routed import latest_visits, route
+    from engine.evaluation.routing import by_step
 
     loaded = loaded_run(run_id)
     _, steps = steps_in_slice(run_id, group)
@@ -57,7 +61,9 @@ def _asked(run_id: str, home: str, stamp: int, group: Group) -> Asked:
     chosen = steps.iloc[rows]
     index = chosen["index"].to_numpy(np.int64)
     visits = latest_visits(loaded.data.samples, index).assign(step=chosen["step"].to_numpy(), when=chosen["when"].to_numpy())
-    return Asked(visits, route(loaded.model, loaded.data.samples, index, steps=1), len(steps))
+    routed = route(loaded.model, loaded.data.samples, index)
+    means = {key: by_step(found.used, found.raw) for key, found in routed.items()}
+    return Asked(visits, {key: found.latest_only() for key, found in routed.items()}, means, len(steps))
 
 
 def asked(run_id: str, group: Group) -> Asked:

@@ -76,21 +76,27 @@ def small_titles(figure: go.Figure) -> go.Figure:
 
 
 def step_weights(
-    weights: np.ndarray, entropy: np.ndarray, words: Sequence[str], palette: Palette, theme: Theme, height: int = 330
+    weights: np.ndarray,
+    entropy: np.ndarray,
+    asked: np.ndarray,
+    words: Sequence[str],
+    palette: Palette,
+    theme: Theme,
+    height: int = 330,
 ) -> go.Figure:
     """Stacked weights of the experts per visit, oldest left, and below them the entropy of the router.
 
     Args:
-        weights: (visit, expert); rows of weights that were not renormalised stay below one.
+        weights: (visit, expert), of one question or means of many; rows of weights that were not renormalised stay below one.
         entropy: (visit,) nats, of the weights before the choice.
-        words: One per visit: when and where.
+        asked: (visit,) experts asked.
+        words: One per visit: when and where, or of how many questions.
         palette: The set.
         theme: Light or dark.
         height: Pixels.
     """
     visits = list(range(-len(weights) + 1, 1))
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.78, 0.22], vertical_spacing=0.05)
-    active = np.count_nonzero(weights > 0, axis=1)
     for index, (name, full) in enumerate(zip(palette.ticks, palette.hover, strict=True)):
         if not (weights[:, index] > 0).any():
             continue
@@ -110,8 +116,8 @@ def step_weights(
         mode="lines+markers",
         marker={"size": 5, "color": colours.role("observed", theme)},
         line={"width": 1.5, "color": colours.role("observed", theme)},
-        customdata=np.stack([np.array([label(word, 60) for word in words], object), active.astype(object)], axis=1),
-        hovertemplate="%{customdata[0]}<br>%{y:.2f} nats, %{customdata[1]} asked<extra></extra>",
+        customdata=np.stack([np.array([label(word, 60) for word in words], object), asked.astype(object)], axis=1),
+        hovertemplate="%{customdata[0]}<br>%{y:.2f} nats, %{customdata[1]:.3~g} asked<extra></extra>",
         showlegend=False,
         row=2,
         col=1,

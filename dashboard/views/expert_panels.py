@@ -1,5 +1,7 @@
 """Panels about one set of experts: weights of a question, load, rhythm, one person, how different they are, what labels agree with."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -18,43 +20,89 @@ from engine.models.declarations import ExpertSet
 
 MOST_GROUPS = 14
 RAW, USED = "before the choice", "as used"
+ONE, SLICE = "this question", "the slice"
 
 
-def draw_steps(once: "cached.AskedOnce", key: str, experts: ExpertSet, palette: Palette, history: pd.DataFrame) -> None:
-    """Stacked weights per visit of one question, raw or as used, with entropy."""
+@dataclass(frozen=True, eq=False)
+class _Steps:
+    """Weights per visit as they are drawn, of one question or as means over many."""
+
+    used: np.ndarray  # (visit, expert)
+    raw: np.ndarray
+    entropy: np.ndarray  # (visit,)
+    asked: np.ndarray
+    words: list[str]
+    caption: str
+    table: pd.DataFrame  # (visit,) what the rows of an export begin with
+
+
+def draw_steps(
+    once: "cached.AskedOnce", asked: "cached.Asked", key: str, experts: ExpertSet, palette: Palette, history: pd.DataFrame
+) -> None:
+    """Stacked weights per visit of one question or over the slice, raw or as used, with entropy."""
     panels.panel(
-        "Weights of this question",
-        "Drawn: for every visit the model routes, the weight of each expert; below, how undecided the router is "
-        f"(entropy in nats, from 0 for one expert to {np.log(max(len(experts.names), 1)):.2f} for all alike).",
+        "Weights per visit",
+        "Drawn: for every visit the model routes, the weight of each expert, of the question above or as means over the questions of the "
+        f"slice; below, how undecided the router is (entropy in nats, from 0 for one expert to {np.log(max(len(palette), 1)):.2f} for all "
+        "alike).",
         f"Read: {wording.sentence(experts.selection)} Switch to see the weights before that choice. {MARKS}",
-        "Do not conclude that a tall bar caused the answer; force or silence the expert on the What-if page to see what it does.",
-        "NextLocMoE specification §5, §7.",
+        "Do not conclude that a tall bar caused the answer; force or silence the expert on the What-if page to see what it does. Nor that "
+        "means which change from left to right are a change within people: visits far back belong to the few who have so many.",
+        "NextLocMoE specification §5, §7, §12.",
     )
-    shown = st.segmented_control(
-        "Weights", [USED, RAW], default=USED, required=True, key="experts.weights", label_visibility="collapsed"
-    )
-    raw, used = once.raw[key], once.used[key]
-    weights = used if shown == USED else raw
-    visits = history.iloc[len(history) - len(weights) :]
-    words = [f"{row.when}, {row.place}" for row in visits.rename(columns={"name": "place"}).itertuples()]
-    entropy = routing.entropy(raw)
+    with st.container(horizontal=True, gap="small"):
+        over = st.segmented_control(
+            "Of", [ONE, SLICE], default=ONE, required=True, key="experts.steps.of", label_visibility="collapsed"
+        )
+        shown = st.segmented_control(
+            "Weights", [USED, RAW], default=USED, required=True, key="experts.weights", label_visibility="collapsed"
+        )
+    steps = _steps_of_question(once, key, experts, history) if over == ONE else _steps_of_slice(asked, key, experts)
+    weights = steps.used if shown == USED else steps.raw
     st.plotly_chart(
-        step_weights(weights, entropy, words, palette, session.theme()),
+        step_weights(weights, steps.entropy, steps.asked, steps.words, palette, session.theme()),
         theme=None,
         config=chart_config("experts-steps"),
         key="experts.steps",
         alt="Weights of the experts per visit",
     )
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        active = routing.active(used[-1])
-        st.caption(
-            f"Latest visit: {int(active)} of {len(experts.names)} asked, entropy {entropy[-1]:.2f} nats. "
-            f"Mean of these {wording.counted(len(weights), 'visit')}: {routing.active(used).mean():.1f} asked, {entropy.mean():.2f} nats."
-        )
-        table = visits[["when", "name", "category", "longitude", "latitude"]].reset_index(drop=True)
-        table = table.join(pd.DataFrame(used, columns=[f"{name}, used" for name in experts.names]))
-        table = table.join(pd.DataFrame(raw, columns=[f"{name}, raw" for name in experts.names])).assign(entropy_nats=entropy)
-        export_menu("experts.steps.export", "routing-of-a-question", table)
+        st.caption(steps.caption)
+        table = steps.table.join(pd.DataFrame(steps.used, columns=[f"{name}, used" for name in experts.names]))
+        table = table.join(pd.DataFrame(steps.raw, columns=[f"{name}, raw" for name in experts.names]))
+        table = table.assign(entropy_nats=steps.entropy, asked=steps.asked)
+        name = "routing-of-a-question" if over == ONE else "routing-of-a-slice"
+        export_menu("experts.steps.export", name, table)
+
+
+def _steps_of_question(once: "cached.AskedOnce", key: str, experts: ExpertSet, history: pd.DataFrame) -> _Steps:
+    raw, used = once.raw[key], once.used[key]
+    visits = history.iloc[len(history) - len(used) :]
+    words = [f"{row.when}, {row.place}" for row in visits.rename(columns={"name": "place"}).itertuples()]
+    entropy, asked = routing.entropy(raw), routing.active(used)
+    caption = (
+        f"Latest visit: {int(asked[-1])} of {len(experts.names)} asked, entropy {entropy[-1]:.2f} nats. "
+        f"Mean of these {wording.counted(len(used), 'visit')}: {asked.mean():.1f} asked, {entropy.mean():.2f} nats."
+    )
+    table = visits[["when", "name", "category", "longitude", "latitude"]].reset_index(drop=True)
+    return _Steps(used, raw, entropy, asked, words, caption, table)
+
+
+def _steps_of_slice(asked: "cached.Asked", key: str, experts: ExpertSet) -> _Steps:
+    means = asked.steps[key]
+    back = np.arange(len(means.n))[::-1]
+    words = [
+        f"{'latest visit' if not steps else wording.counted(steps, 'visit') + ' before it'}, n = {wording.counted(n, 'question')}"
+        for steps, n in zip(back, means.n, strict=True)
+    ]
+    fewest = f" The oldest visit drawn is there in {wording.counted(int(means.n[0]), 'question')}." if len(means.n) > 1 else ""
+    caption = (
+        f"Means over {wording.counted(int(means.n[-1]), 'question')}"
+        + (f" spread over {wording.count(asked.total)}." if asked.total > means.n[-1] else ".")
+        + f" Latest visit: {means.asked[-1]:.1f} of {len(experts.names)} asked, entropy {means.entropy[-1]:.2f} nats.{fewest}"
+    )
+    table = pd.DataFrame({"visits_before_the_latest": back, "n": means.n})
+    return _Steps(means.used, means.raw, means.entropy, means.asked, words, caption, table)
 
 
 def draw_load(run_id: str, asked: "cached.Asked", key: str, experts: ExpertSet, palette: Palette) -> None:

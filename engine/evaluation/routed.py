@@ -43,6 +43,10 @@ class Routed:
         """(question, expert) weights before the choice for the latest visit."""
         return self.raw[:, -1]
 
+    def latest_only(self) -> "Routed":
+        """The latest visits alone, the others' memory given back."""
+        return Routed(self.experts, self.used[:, -1:].copy(), self.raw[:, -1:].copy())
+
     @property
     def dominant(self) -> np.ndarray:
         """(question,) expert with the largest weight before the choice, for the latest visit."""

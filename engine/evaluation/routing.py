@@ -297,6 +297,44 @@ def mean_by(weights: np.ndarray, group: np.ndarray, groups: int) -> tuple[np.nda
         return total / count[:, None], count
 
 
+@dataclass(frozen=True, eq=False)
+class StepMeans:
+    """Mean routing by how far back a visit is, over many questions; the last step is the latest visit.
+
+    Attributes:
+        used, raw: (step, expert) mean weights as used and before the choice, over the questions that have a visit there.
+        entropy: (step,) mean entropy of the weights before the choice, nats.
+        asked: (step,) mean number of experts asked.
+        n: (step,) questions with a visit there.
+    """
+
+    used: np.ndarray
+    raw: np.ndarray
+    entropy: np.ndarray
+    asked: np.ndarray
+    n: np.ndarray
+
+
+def by_step(used: np.ndarray, raw: np.ndarray, least: int = 5) -> StepMeans:
+    """Means per step.
+
+    Args:
+        used: (question, step, expert) weights as used, right-aligned at the latest visit.
+        raw: The same before the choice; zeros where a question has no visit so far back.
+        least: Questions a step needs; of fewer questions altogether, that many.
+    """
+    real = raw.sum(axis=-1) > 0
+    n = real.sum(axis=0)
+    kept = n >= min(least, max(len(raw), 1))
+    count = n[kept]
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        total = np.where(real.reshape(real.shape + (1,) * (values.ndim - 2)), values, 0).sum(axis=0, dtype=np.float64)[kept]
+        return total / count.reshape((-1,) + (1,) * (total.ndim - 1))
+
+    return StepMeans(mean(used), mean(raw), mean(entropy(raw)), mean(active(used)), count)
+
+
 def profile(weights: np.ndarray, hour: np.ndarray, weekday: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(weekday, hour, expert) mean weights, NaN where no visit began, and (weekday, hour) visits; local time, 0 is Monday."""
     means, count = mean_by(weights, np.asarray(weekday, np.int64) * 24 + np.asarray(hour, np.int64), 7 * 24)

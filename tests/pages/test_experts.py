@@ -1,5 +1,6 @@
 """The experts page over the tiny synthetic city and a model trained on it by the smallest settings."""
 
+import base64
 import json
 import re
 import shutil
@@ -8,11 +9,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dashboard import cached, questions, wording
 from engine.runs import Run, list_runs
 from engine.scenarios.edits import OverrideProbe, ShiftLast, TurnKnob
+from engine.scenarios.scenario import EditStack
 from tests.pages.conftest import assert_healthy, button, words
 
 VIEWS = ("Cards", "Load", "Rhythm", "This person", "Differences", "Labels", "Visits", "Another city")
@@ -171,6 +174,30 @@ def test_names_from_a_file_render_as_their_letters(page, rename) -> None:
             assert "![" not in text and "$a^2$" not in text and ":red[" not in text and "**loud" not in text, view
 
 
+def chart(at, name: str) -> dict:
+    return next(json.loads(element.proto.spec) for element in at.get("plotly_chart") if name in element.proto.id)
+
+
+def test_weights_per_visit_are_shown_for_the_question_and_for_the_whole_slice(page) -> None:
+    at = page()
+    at.session_state[SETS] = "roles_2"
+    at.run()
+    own = chart(at, "experts.steps")
+    at.session_state["experts.steps.of"] = "the slice"
+    at.run()
+    assert_healthy(at)
+    everybody = chart(at, "experts.steps")
+    bars = [trace for trace in everybody["data"] if trace["type"] == "bar"]
+    assert len(bars) == 11 and bars[0]["x"][-1] == 0 and bars[0]["x"] != own["data"][0]["x"]
+    assert re.search(r"\d+ visits before it, n = [\d,]+ questions", json.dumps(everybody)), "every step says of how many questions"
+    assert re.search(r"Means over [\d,]+ questions", words(at))
+    at.session_state["experts.weights"] = "before the choice"
+    at.run()
+    raw = [trace for trace in chart(at, "experts.steps")["data"] if trace["type"] == "bar"]
+    heights = [np.frombuffer(base64.b64decode(bar["y"]["bdata"]), bar["y"]["dtype"]) for bar in raw]
+    np.testing.assert_allclose(np.sum(heights, axis=0), 100, atol=0.1)
+
+
 def test_one_question_shows_its_point_its_guesses_and_the_snap(page) -> None:
     at = page()
     at.session_state["experts.shown"] = "This question"
@@ -205,8 +232,19 @@ def test_an_expert_is_forced_by_name_and_a_knob_turned_on_the_what_if_page(page)
     button(at, "Turn it").click().run()
     assert_healthy(at)
     edits = at.session_state["mobiscope.what_if.stack"][1].done
-    assert edits == (OverrideProbe(probe="functions.routing", action="force", index=3), TurnKnob(knob="mode", value="dense"))
+    forced = OverrideProbe(probe="functions.routing", action="force", index=3, entry="civic")
+    assert edits == (forced, TurnKnob(knob="mode", value="dense"))
     assert "With 2 edits" in at.markdown[0].value
+    assert any("force functions" in element.value and "“civic”" in element.value for element in at.markdown)
+
+
+def test_an_edit_made_for_another_expert_is_refused_in_a_sentence(page) -> None:
+    at = page("what_if")
+    other = OverrideProbe(probe="functions.routing", action="force", index=3, entry="living")
+    at.session_state["mobiscope.what_if.stack"] = ("aldhaven", EditStack().push(other))
+    at.run()
+    assert_healthy(at)
+    assert "was made for “living” at position 3" in words(at).replace("\\", "")
 
 
 def test_the_last_visit_is_moved_on_the_what_if_page(page) -> None:

@@ -100,18 +100,20 @@ def test_errors_elsewhere_grow_brighter_with_distance() -> None:
 
 def test_stacked_weights_leave_out_who_was_never_asked_and_keep_the_rest() -> None:
     weights = np.array([[0.7, 0.0, 0.2], [0.5, 0.0, 0.5]])
-    figure = step_weights(weights, np.array([0.3, 0.7]), ["Mon, A", "Tue, <b>B</b>"], palette_of(NAMES), "light")
+    figure = step_weights(
+        weights, np.array([0.3, 0.7]), np.array([2, 1.5]), ["Mon, A", "Tue, <b>B</b>"], palette_of(NAMES), "light"
+    )
     bars = [trace for trace in figure.data if trace.type == "bar"]
     assert [bar.name for bar in bars] == ["leisure ?", "learning ?"]
     np.testing.assert_allclose(np.sum([bar.y for bar in bars], axis=0), [90, 100])
     assert list(bars[0].x) == [-1, 0] and "<b>" not in bars[0].customdata[1]
     line = next(trace for trace in figure.data if trace.type == "scatter")
-    assert list(line.y) == [0.3, 0.7]
+    assert list(line.y) == [0.3, 0.7] and [row[1] for row in line.customdata] == [2, 1.5]
 
 
 def test_a_single_visit_and_a_single_expert_can_be_drawn() -> None:
     palette = palette_of(("only",), "dark")
-    assert step_weights(np.ones((1, 1)), np.zeros(1), ["x"], palette, "dark").data
+    assert step_weights(np.ones((1, 1)), np.zeros(1), np.ones(1), ["x"], palette, "dark").data
     assert load_bars(np.ones(1), np.ones(1), palette, "dark").data
     assert likeness_matrix(np.ones((1, 1)), palette, "dark").data
 
@@ -128,7 +130,7 @@ def test_every_picture_says_beside_the_name_what_was_measured_of_it() -> None:
     third, place = np.full(3, 1 / 3), pd.DataFrame({"id": ["a"], "name": ["A"], "longitude": [1.0], "latitude": [2.0]})
     city = dominant_layers(dominant_by_place(third[None], np.zeros(1, int)).assign(**place), palette, "light")
     drawn = {
-        "steps": step_weights(third[None], np.zeros(1), ["x"], palette, "light").to_json(),
+        "steps": step_weights(third[None], np.zeros(1), np.ones(1), ["x"], palette, "light").to_json(),
         "load": load_bars(third, third, palette, "light").to_json(),
         "hours": hours_of_experts(profile, visits, palette, "light").to_json(),
         "person": mean_weights(third, third, third, palette, "light").to_json(),

@@ -136,6 +136,19 @@ def test_the_chance_level_depends_on_the_seed_and_on_nothing_else() -> None:
     assert one == again and one.chance != other.chance
 
 
+def test_weights_are_averaged_by_how_far_back_a_visit_is_where_there_is_one() -> None:
+    raw = np.array([[[0, 0], [1.0, 0]], [[0.5, 0.5], [0, 1.0]], [[1.0, 0], [0, 1.0]]])  # the first question has one visit only
+    used = np.where(raw == 0.5, 0.25, raw)
+    means = routing.by_step(used, raw, least=2)
+    assert means.n.tolist() == [2, 3]
+    np.testing.assert_allclose(means.raw, [[0.75, 0.25], [1 / 3, 2 / 3]])
+    np.testing.assert_allclose(means.used, [[0.625, 0.125], [1 / 3, 2 / 3]])
+    np.testing.assert_allclose(means.entropy, [LN2 / 2, 0], atol=1e-12)
+    np.testing.assert_allclose(means.asked, [1.5, 1])
+    assert routing.by_step(used, raw, least=3).n.tolist() == [3], "two questions are too few"
+    assert routing.by_step(used[:1], raw[:1]).n.tolist() == [1], "of one question its own visits are shown"
+
+
 def test_the_profile_is_by_local_weekday_and_hour() -> None:
     weights = np.array([[1.0, 0], [0, 1.0], [0.5, 0.5]])
     means, count = routing.profile(weights, np.array([8, 8, 20]), np.array([0, 0, 6]))
