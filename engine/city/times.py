@@ -4,6 +4,7 @@ Fixed rules: a naive time is wall-clock time of the city's zone; in the hour tha
 one, daylight time; in the hour that does not exist (clocks go forward) it is moved forward to the first instant that does.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,13 @@ _MICROSECONDS = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
 _CLOCKS = (" %H:%M:%S", " %H:%M", " %I:%M:%S %p", " %I:%M %p", "T%H:%M:%S", "")
 _DAY_FIRST = tuple(f"{date}{clock}" for date in ("%d/%m/%Y", "%d.%m.%Y", "%d-%m-%Y", "%d/%m/%y") for clock in _CLOCKS)
 _MONTH_FIRST = tuple(f"{date}{clock}" for date in ("%m/%d/%Y", "%m.%d.%Y", "%m-%d-%Y", "%m/%d/%y") for clock in _CLOCKS)
-_YEAR_FIRST = tuple(f"{date}{clock}" for date in ("%Y/%m/%d", "%Y.%m.%d", "%Y%m%d") for clock in (*_CLOCKS, "%H%M%S", "T%H%M%S"))
+_YEAR_FIRST = tuple(
+    f"{date}{clock}" for date in ("%Y/%m/%d", "%Y.%m.%d", "%Y%m%d", "%Y-%m-%d") for clock in (*_CLOCKS, "%H%M%S", "T%H%M%S")
+)
 _WORDED = ("%d %b %Y %H:%M:%S", "%d %b %Y %H:%M", "%b %d, %Y %H:%M:%S", "%b %d, %Y %I:%M:%S %p", "%d-%b-%Y %H:%M:%S")
+_CLOCK = re.compile(r"^\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[ap]\.?m\.?)?(z| ?[+-]\d{2}:?\d{2})?$", re.IGNORECASE)
+DAY = 86_400_000_000
+"""Microseconds of a day."""
 TWITTER = "%a %b %d %H:%M:%S %z %Y"
 """The format of Foursquare's TSMC2014 and of Twitter: `Tue Apr 03 18:00:09 +0000 2012`."""
 
@@ -79,6 +85,31 @@ def candidate_formats(sample: Sequence[str]) -> list[TimeFormat]:
     # Two-digit years read four-digit ones wrongly and the other way round; the longer pattern knows better.
     full = [known for known in found if "%y" not in known.pattern]
     return full or found
+
+
+def are_clocks(sample: Sequence[str]) -> bool:
+    """Whether at least 80 % of a sample are times of day without a date: `18:00`, `6:00:09 PM`, `18:00:09+09:00`."""
+    values = [value.strip() for value in sample if value.strip()]
+    return bool(values) and sum(1 for value in values if _CLOCK.match(value)) >= 0.8 * len(values)
+
+
+def are_dates(sample: Sequence[str]) -> bool:
+    """Whether the times of a sample that can be read are all at 00:00, as dates without a time of day are."""
+    formats = candidate_formats(sample)
+    if not formats:
+        return False
+    seen = read_times(pa.array(list(sample), pa.string()), formats[0])
+    return bool((seen.microseconds[~seen.bad & ~seen.missing] % DAY == 0).all())
+
+
+def join_clocks(dates: pa.Array, clocks: pa.Array) -> pa.Array:
+    """Dates and times of day of two columns as one text; empty where either is. A midnight written behind the dates is left out."""
+    day, clock = (pc.utf8_trim_whitespace(pc.fill_null(pc.cast(values, pa.string()), "")) for values in (dates, clocks))
+    day = pc.replace_substring_regex(day, r"[ T]0?0:00(:00(\.0+)?)?$", "")
+    clock = pc.replace_substring_regex(pc.utf8_upper(clock), r"\s*([AP])\.?M\.?$", r" \1M")
+    clock = pc.replace_substring_regex(clock, r"^(\d):", r"0\1:")
+    there = pc.and_(pc.not_equal(day, ""), pc.not_equal(clock, ""))
+    return pc.if_else(there, pc.binary_join_element_wise(day, clock, " "), "")
 
 
 def is_day_first(time_format: TimeFormat) -> bool | None:

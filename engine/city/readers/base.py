@@ -20,7 +20,7 @@ from engine.city.data_card import Dropped, FileCard
 from engine.errors import IngestError, Problem
 
 FileKind = Literal["text", "parquet", "zip", "sqlite", "tiff", "image", "unknown"]
-FieldKind = Literal["text", "time", "latitude", "longitude", "number", "integer", "date", "split", "offset", "geometry"]
+FieldKind = Literal["text", "time", "clock", "latitude", "longitude", "number", "integer", "date", "split", "offset", "geometry"]
 OptionValue = str | float | int | bool | None
 
 IS_LOCAL_TIME = "is_local_time"

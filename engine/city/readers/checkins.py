@@ -60,6 +60,13 @@ FIELDS = (
             "starttime", "start", "date", "createdat", "utc", "trackedat", "t",
         ),
     ),
+    FieldSpec(
+        "time_of_day", "the clock of `started_at`, where that column holds dates only", "clock",
+        synonyms=(
+            "time", "timeofday", "clock", "clocktime", "localtime", "utctime", "checkintime", "arrivaltime", "starttime", "arrival", "start",
+            "t",
+        ),
+    ),
     FieldSpec("finished_at", "departure", "time", synonyms=("finishedat", "endedat", "departuretime", "departure", "endtime", "leavetime")),
     FieldSpec("location_id", "the place visited", synonyms=_LOCATION),
     LATITUDE,
@@ -97,7 +104,7 @@ def propose_mapping(file: SniffedFile, fields: Sequence[FieldSpec]) -> dict[str,
     for spec in fields:
         for synonym in spec.synonyms:
             column = free.get(synonym)
-            if column is not None and column not in mapping.values() and _fits(spec, file, column):
+            if column is not None and column not in mapping.values() and _fits(spec, file, column, mapping):
                 mapping[spec.name] = column
                 break
     return mapping
@@ -178,10 +185,14 @@ def reading_of(reader: Reader, file: SniffedFile, choices: FileChoices) -> Readi
     )
 
 
-def naive_in_utc(reader: Reader, choices: FileChoices, column: str) -> bool:
-    """Whether times without an offset are UTC: as chosen, else where the column's name says so."""
+def with_naive_times(reader: Reader, choices: FileChoices, mapping: Mapping[str, str], reading: Reading, ledger: Ledger) -> Reading:
+    """The reading with times without an offset in UTC, where that is chosen or the names of their columns say so."""
+    columns = [mapping[name] for name in ("started_at", "time_of_day") if name in mapping]
     chosen = reader.option(choices, "naive_times")
-    return bool(chosen == "utc" or (chosen == "auto" and re.search(r"utc|gmt", column.lower())))
+    if chosen == "utc" or (chosen == "auto" and any(re.search(r"utc|gmt", column.lower()) for column in columns)):
+        ledger.repair(f"Times without an offset in {' and '.join(f'`{column}`' for column in columns)} were read as UTC.")
+        return replace(reading, naive_is_utc=True)
+    return reading
 
 
 class Checkins(Reader):
@@ -221,10 +232,7 @@ class Checkins(Reader):
         ledger = Ledger(file.name, problems=list(file.problems))
         columns_given = None if file.text is None or file.text.header else file.text.columns
         table = Table(file, ledger, columns_given, context.limit_rows)
-        reading = reading_of(self, file, choices)
-        if naive_in_utc(self, choices, mapping["started_at"]):
-            reading = replace(reading, naive_is_utc=True)
-            ledger.repair(f"Times without an offset in `{mapping['started_at']}` were read as UTC.")
+        reading = with_naive_times(self, choices, mapping, reading_of(self, file, choices), ledger)
         return read_visits(self, file, table, mapping, reading, context)
 
 
@@ -339,8 +347,11 @@ class Venues(Reader):
         return pd.DataFrame(columns)[keep]
 
 
-def _fits(spec: FieldSpec, file: SniffedFile, column: str) -> bool:
-    """Whether a column's first values can be what the field needs; typed files are judged by name alone."""
+def _fits(spec: FieldSpec, file: SniffedFile, column: str, mapping: Mapping[str, str]) -> bool:
+    """Whether a column's first values can be what the field needs beside those mapped before; typed files are judged by name alone."""
+    if spec.kind == "clock":
+        dates = file.samples.get(mapping.get("started_at", ""), ())
+        return times.are_clocks(file.samples.get(column, ())) and times.are_dates(dates)
     if file.text is None:
         return True
     values = [value for value in file.samples.get(column, ()) if value]
@@ -360,12 +371,15 @@ def _propose_by_content(file: SniffedFile) -> dict[str, str]:
     """For tables without a header: a time, two neighbouring columns of degrees, a person first and a place last."""
     mapping: dict[str, str] = {}
     degrees: list[str] = []
+    clocks: list[str] = []
     for column in file.columns:
         values = [value for value in file.samples[column] if value]
         if not values:
             continue
         if all(re.match(r"^-?\d{1,3}\.\d+$", value) and abs(float(value)) <= 180 for value in values):
             degrees.append(column)
+        elif times.are_clocks(values):
+            clocks.append(column)
         elif (
             "started_at" not in mapping
             and not all(re.match(r"^\d{1,8}$", value) for value in values)
@@ -377,7 +391,9 @@ def _propose_by_content(file: SniffedFile) -> dict[str, str]:
             is_latitude = all(abs(float(value)) <= 90 for value in file.samples[first] if value)
             mapping |= {"latitude": first, "longitude": second} if is_latitude else {"longitude": first, "latitude": second}
             break
-    rest = [column for column in file.columns if column not in mapping.values()]
+    if clocks and times.are_dates(file.samples.get(mapping.get("started_at", ""), ())):
+        mapping["time_of_day"] = clocks[0]
+    rest = [column for column in file.columns if column not in (*mapping.values(), *clocks)]
     if "started_at" in mapping and rest:
         mapping["user_id"] = rest[0]
         if len(rest) > 1:

@@ -24,16 +24,16 @@ from engine.city.readers.checkins import (
     TABLE_OPTIONS,
     TIME_OPTIONS,
     check_mapping,
-    naive_in_utc,
     propose_mapping,
     reading_of,
+    with_naive_times,
 )
 from engine.city.readers.positions import Reading
 from engine.city.readers.tables import Table
 from engine.city.readers.visits import read_rows
 from engine.city.schema import WGS84
 from engine.city.stays import StayRules, find_locations, find_stays, merge_stays
-from engine.city.times import TimeFormat, candidate_formats, read_times
+from engine.city.times import TimeFormat, are_dates, candidate_formats, join_clocks, read_times
 from engine.errors import IngestError, Problem
 
 HEADER = "Geolife trajectory"
@@ -112,7 +112,7 @@ class GpsPoints(Reader):
     fields = tuple(
         replace(spec, required=spec.name in ("latitude", "longitude", "user_id", "started_at"))
         for spec in FIELDS
-        if spec.name in ("user_id", "started_at", "latitude", "longitude")
+        if spec.name in ("user_id", "started_at", "time_of_day", "latitude", "longitude")
     )
     options = (
         *TABLE_OPTIONS,
@@ -126,9 +126,12 @@ class GpsPoints(Reader):
         needed = {"user_id", "started_at", "latitude", "longitude"}
         if not needed <= set(mapping) or "location_id" in mapping or file.text is None or not file.text.header:
             return 0.0
-        values = [value for value in file.samples[mapping["started_at"]] if value]
+        given = pa.array(file.samples[mapping["started_at"]], pa.string())
+        if "time_of_day" in mapping:
+            given = join_clocks(given, pa.array(file.samples[mapping["time_of_day"]], pa.string()))
+        values = [value for value in given.to_pylist() if value]
         formats = candidate_formats(values)
-        if not formats or len(values) < 3:
+        if not formats or len(values) < 3 or are_dates(values):
             return 0.0
         clock = read_times(pa.array(values, pa.string()), formats[0])
         steps = np.abs(np.diff(clock.microseconds[~clock.bad & ~clock.missing])) / 1e6
@@ -142,10 +145,7 @@ class GpsPoints(Reader):
         """See `Reader.read`."""
         mapping = check_mapping(file, self.fields, self.propose(file), choices.mapping)
         ledger = Ledger(file.name, problems=list(file.problems))
-        reading = reading_of(self, file, choices)
-        if naive_in_utc(self, choices, mapping["started_at"]):
-            reading = replace(reading, naive_is_utc=True)
-            ledger.repair(f"Times without an offset in `{mapping['started_at']}` were read as UTC.")
+        reading = with_naive_times(self, choices, mapping, reading_of(self, file, choices), ledger)
         return read_points(self, file, Table(file, ledger, None, context.limit_rows), mapping, reading, choices, context)
 
 

@@ -82,7 +82,7 @@ def read_rows(table: Table, mapping: Mapping[str, str], reading: Reading, contex
         IngestError: If the table cannot be parsed or a format must be asked for.
     """
     ledger = table.ledger
-    formats = {name: _time_format(table, mapping[name], reading) for name in ("started_at", "finished_at") if name in mapping}
+    formats = {name: _time_format(table, mapping, name, reading) for name in ("started_at", "finished_at") if name in mapping}
     if ledger.is_refused:
         raise IngestError(ledger.problems)
     has_position = {"latitude", "longitude"} <= set(mapping)
@@ -92,7 +92,7 @@ def read_rows(table: Table, mapping: Mapping[str, str], reading: Reading, contex
     columns = list(dict.fromkeys(mapping.values()))
     kept = 0
     for first, block in table.blocks(columns):
-        given = {name: block[column] for name, column in mapping.items()}
+        given = {name: _given(block, mapping, name) for name in mapping}
         rows = len(next(iter(given.values())))
         keep = np.ones(rows, bool)
         part = _Part(first)
@@ -133,6 +133,10 @@ def read_rows(table: Table, mapping: Mapping[str, str], reading: Reading, contex
         if bool((result.finished_local[known] != result.started_local[known]).any()):
             found = "Arrivals and departures are not both with, or both without, an offset from UTC."
             ledger.refuse("TIME_FORMAT", found, "Write both columns one way.", column=mapping["finished_at"])
+    if len(result) and bool((result.started % times.DAY == 0).all()):
+        found = "Every time is 00:00, as in a column of dates: what depends on the hour means nothing for these visits."
+        mend = "Map the column with the time of day as `time_of_day`, or one with date and time as `started_at`."
+        ledger.warn("NO_TIME_OF_DAY", found, mend, column=mapping["started_at"], rows=len(result))
     result = _without_repeats(result, table)
     ledger.close(explained)
     return result
@@ -244,33 +248,47 @@ class _Part:
             self.longitude, self.latitude = self.longitude[self.keep], self.latitude[self.keep]
 
 
-def _time_format(table: Table, column: str, reading: Reading) -> TimeFormat:
+def _given(block: Mapping[str, pa.Array], mapping: Mapping[str, str], name: str) -> pa.Array:
+    """A field's values as they stand; an arrival whose time of day stands in a column of its own is put together with it."""
+    if name == "started_at" and "time_of_day" in mapping:
+        return times.join_clocks(block[mapping[name]], block[mapping["time_of_day"]])
+    return block[mapping[name]]
+
+
+def _time_format(table: Table, mapping: Mapping[str, str], name: str, reading: Reading) -> TimeFormat:
     if reading.time_format is not None:
         return reading.time_format
+    column = mapping[name]
+    columns = [column, mapping["time_of_day"]] if name == "started_at" and "time_of_day" in mapping else [column]
     if table.file.kind == "parquet":
-        values = next(iter(table.blocks([column], counted=False)), (0, {column: pa.array([], pa.string())}))[1][column]
+        empty = {known: pa.array([], pa.string()) for known in columns}
+        values = _given(next(iter(table.blocks(columns, counted=False)), (0, empty))[1], mapping, name)
         kind = values.type
         if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
             return TimeFormat("typed")
-        if pa.types.is_boolean(kind) or pa.types.is_time(kind) or pa.types.is_duration(kind):
+        if pa.types.is_time(kind):
+            mend = "Map the column of dates as `started_at` and this one as `time_of_day`."
+            table.ledger.refuse("COLUMN_TYPE", "The column holds times of day without a date.", mend, column=column)
+            return TimeFormat("typed")
+        if pa.types.is_boolean(kind) or pa.types.is_duration(kind):
             table.ledger.refuse(
                 "COLUMN_TYPE", f"The column holds {kind}, not times.", "Write timestamps, text or epoch seconds.", column=column
             )
             return TimeFormat("typed")
         sample = [str(value) for value in values[:200].to_pylist() if value is not None]
     else:
-        sample = list(table.file.samples.get(column, ()))
-        if not sample and column in table.columns:
-            assert table.file.text is not None  # delimited text
-            index = table.columns.index(column)
-            sample = [row[index] for row in table.file.text.rows if index < len(row)]
+        assert table.file.text is not None  # delimited text
+        places = {known: table.columns.index(known) for known in columns}
+        rows = [row for row in table.file.text.rows if len(row) > max(places.values())]
+        seen = {known: pa.array([row[place] for row in rows], pa.string()) for known, place in places.items()}
+        sample = _given(seen, mapping, name).to_pylist()
     candidates = times.candidate_formats(sample)
     if reading.day_first is not None:
         candidates = [known for known in candidates if times.is_day_first(known) in (None, reading.day_first)]
     if not candidates:
         shown = next((value for value in sample if value.strip()), "")
         if not shown:
-            if not table.ledger.is_refused and any(True for _ in table.blocks([column], counted=False)):
+            if not table.ledger.is_refused and any(True for _ in table.blocks(columns, counted=False)):
                 table.ledger.refuse("TIME_FORMAT", "The first 200 times are empty.", "Map another column.", column=column)
             return TimeFormat("iso")
         table.ledger.refuse(
@@ -282,7 +300,7 @@ def _time_format(table: Table, column: str, reading: Reading) -> TimeFormat:
         return TimeFormat("iso")
     if len({times.is_day_first(known) for known in candidates}) == 1:
         return candidates[0]
-    settled = times.settle_format(candidates, (block[column] for _, block in table.blocks([column], counted=False)))
+    settled = times.settle_format(candidates, (_given(block, mapping, name) for _, block in table.blocks(columns, counted=False)))
     orders = {times.is_day_first(known) for known in settled}
     if len(orders) == 1:
         return settled[0]
