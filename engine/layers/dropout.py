@@ -1,11 +1,12 @@
 """Dropout that can also be asked for outside of training, to see how sure a trained network is of an answer (Gal and Ghahramani 2016)."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 
 import torch
 from torch import Tensor, nn
+
+from engine.blocks import held
 
 _source: ContextVar[torch.Generator | None] = ContextVar("dropout_source", default=None)
 
@@ -22,8 +23,7 @@ class Dropout(nn.Dropout):
         return value * kept / (1 - self.p)
 
 
-@contextmanager
-def dropping(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
+def dropping(seed: int, device: torch.device | str = "cpu") -> AbstractContextManager[torch.Generator | None]:
     """Within it every `Dropout` asked by this thread drops units, the same ones for the same seed and shapes.
 
     So a model asked before and after an edit under one seed is the same thinned network twice, and the difference is the edit's.
@@ -32,8 +32,4 @@ def dropping(seed: int, device: torch.device | str = "cpu") -> Iterator[None]:
         seed: Of the draws.
         device: Where the model computes.
     """
-    mark = _source.set(torch.Generator(device).manual_seed(seed))
-    try:
-        yield
-    finally:
-        _source.reset(mark)
+    return held(_source, torch.Generator(device).manual_seed(seed))
