@@ -20,7 +20,12 @@ from engine.runs import RunRequest, submit
 BROKEN_OFF = {"FAILED": "failed", "LOST": "was interrupted", "CANCELLED": "was cancelled"}
 """States a run ends in without a result, in words."""
 
-KIND_TITLES = {"published": "as published", "chronological": "by time, per person", "session": "by session, per person"}
+KIND_TITLES = {
+    "published": "as published",
+    "chronological": "by time, per person",
+    "session": "by session, per person",
+    "user": "by person, each in one part",
+}
 
 
 def shown_run(slug: str) -> str | None:
@@ -123,8 +128,8 @@ def _split(slug: str, city: City) -> Split | None:
         panels.reading(
             "Drawn: places as discs by their training visits, ringed where training never sees a visit; below, visits per day "
             "and part.",
-            "Read: training comes before validation, validation before test, for every person by their own days. "
-            "A target is a visit with enough history in its own part.",
+            "Read: training comes before validation, validation before test, for every person by their own days; split by person, "
+            "nobody in one part is seen in another. A target is a visit with enough history in its own part.",
             "Do not choose settings by the test part; it is for the last word.",
         )
         hidden = hidden_places.prepared(slug)

@@ -12,8 +12,8 @@ from engine.errors import ConfigError
 PARTS = ("train", "valid", "test")
 
 
-SplitKind = Literal["published", "chronological", "session"]
-_COLUMN_OF: dict[SplitKind, str] = {"published": "split", "chronological": "user_id", "session": "session_id"}
+SplitKind = Literal["published", "chronological", "session", "user"]
+_COLUMN_OF: dict[SplitKind, str] = {"published": "split", "chronological": "user_id", "session": "session_id", "user": "user_id"}
 
 
 class Split(BaseModel):
@@ -24,16 +24,19 @@ class Split(BaseModel):
     kind: SplitKind = Field(
         "chronological",
         title="Split",
-        description="published: the `split` column of the visits. chronological: per user by day. session: per user by session.",
+        description="published: the `split` column of the visits. chronological: per user by day. session: per user by session. user: "
+        "each person in one part, drawn by the seed, so that nobody in the test part is seen in training.",
     )
-    train_share: float = Field(0.6, gt=0, lt=1, description="Share of each user's tracked days (or sessions) for training.")
+    train_share: float = Field(
+        0.6, gt=0, lt=1, description="Share for training: of each user's tracked days (or sessions), or by user of the people."
+    )
     valid_share: float = Field(0.2, ge=0, lt=1, description="Share for validation; the rest is the test part.")
     history_days: int = Field(7, ge=1, le=60, title="History window", description="Days of visits a model sees before a target.")
     minimum_history: int = Field(3, ge=1, le=50, description="Visits a target needs inside its window.")
     warm_up_days: int = Field(7, ge=0, le=60, description="First days of each part that only serve as history.")
     hidden_share: float = Field(0.0, ge=0, lt=1, description="Share of training places hidden from training, drawn by `seed`.")
     hidden_locations: tuple[str, ...] = Field((), description="Ids of places hidden from training; instead of a share.")
-    seed: int = Field(0, ge=0, description="Draws the hidden places.")
+    seed: int = Field(0, ge=0, description="Draws the hidden places, and by user the people of each part.")
 
 
 def split_kinds(city: City) -> list[SplitKind]:
@@ -51,7 +54,7 @@ def assign_parts(city: City, split: Split) -> np.ndarray:
     """The part of every visit: (visit,) int8 index into `PARTS`, in the order of the visits table.
 
     Raises:
-        ConfigError: If the split needs a column the city does not have.
+        ConfigError: If the split needs a column, or by user the people, that the city does not have.
     """
     visits = city.table("visits")
     if split.kind == "published":
@@ -67,10 +70,15 @@ def assign_parts(city: City, split: Split) -> np.ndarray:
         if "session_id" not in visits or visits["session_id"].isna().any():
             raise ConfigError(f"City `{city.name}` has no `session_id` on all its visits. Choose a chronological split.")
         order = visits.groupby("user_id", sort=False)["session_id"].transform(lambda ids: pd.factorize(ids)[0])
+    elif split.kind == "user":
+        person, people = pd.factorize(visits["user_id"], sort=True)
+        if len(people) < 2:
+            raise ConfigError(f"City `{city.name}` has fewer than two people to divide. Choose a chronological split.")
+        order = pd.Series(np.random.default_rng(split.seed).permutation(len(people))[person], visits.index)
     else:
         days = visits["started_at"].dt.tz_convert(city.time_zone).dt.tz_localize(None).dt.normalize()
         order = (days - days.groupby(visits["user_id"], sort=False).transform("min")).dt.days
-    last = order.groupby(visits["user_id"], sort=False).transform("max")
+    last = order.max() if split.kind == "user" else order.groupby(visits["user_id"], sort=False).transform("max")
     train_end, valid_end = split.train_share, split.train_share + split.valid_share
     if valid_end >= 1:
         raise ConfigError(f"Training and validation share add up to {valid_end:.2f}; leave something for the test part.")

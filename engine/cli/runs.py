@@ -48,7 +48,11 @@ def train(
     ] = None,
     split: Annotated[
         list[str] | None,
-        typer.Option(metavar="FIELD=VALUE", help="Change the split. Repeatable; the kind is `published` where the city has one."),
+        typer.Option(
+            metavar="FIELD=VALUE",
+            help="Change the split. Repeatable; the kind is `published` where the city has one, else `chronological`; also `session`, "
+            "and `user`, which tests on people that training never sees.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Draws weights, batches and dropout.")] = 0,
     name: Annotated[str, typer.Option(help="What to call the run.")] = "",

@@ -16,14 +16,19 @@ def test_without_a_city_the_way_to_one_is_shown(open_page) -> None:
     assert button(at, "Choose a city")
 
 
-def test_the_split_is_told_in_numbers(open_page, city_home, monkeypatch, tiny_city) -> None:
+@pytest.mark.parametrize(
+    ("kind", "said"), [("chronological", "Split by time, per person:"), ("user", "Split by person, each in one part:")]
+)
+def test_the_split_is_told_in_numbers(kind, said, open_page, city_home, monkeypatch, tiny_city) -> None:
     from engine.city.samples import VisitLog, build_samples
     from engine.city.splits import Split
 
-    samples = build_samples(VisitLog.of(tiny_city, Split()))
+    samples = build_samples(VisitLog.of(tiny_city, Split(kind=kind)))
     monkeypatch.setenv("MOBISCOPE_HOME", str(city_home))
     at = open_page("train")
+    next(box for box in at.selectbox if box.label == "Split").set_value(kind).run()
     assert_healthy(at)
+    assert said in words(at) and f"--split kind={kind}" in words(at)
     assert f"{len(samples.of_part('train')):,} training" in words(at)
     assert f"{len(samples.of_part('test')):,} test targets" in words(at)
 

@@ -78,7 +78,7 @@ class SequenceNetwork(nn.Module):
 
     Args:
         places: Places at fitting.
-        users: People at fitting.
+        users: People it is trained on.
         encoder: `gru` or `attention`.
         settings: Sizes.
     """
@@ -125,7 +125,7 @@ class SequenceBaseline:
         settings: Its sizes.
         seen: (location,) whether a place has a training visit; only these are answered.
         otherwise: (location,) float32 log popularity, for empty histories.
-        user_row: User id to index at fitting.
+        user_row: Id of each person it was trained on to their index.
     """
 
     name: str
@@ -157,7 +157,7 @@ def sequence_batch(
     Args:
         histories: The batch.
         chosen: Samples with at least one visit.
-        user_row: User id to index at fitting.
+        user_row: Id of each person it was trained on to their index.
         seen: (location at fitting,) bool; other places are read as unknown.
         visits: Most visits read.
     """
@@ -194,14 +194,16 @@ def fit_sequence(
     """
     chosen = settings or SequenceSettings()
     samples = build_samples(log).of_part("train")
+    # Whoever asks without having been trained on is nobody: the vector of their own would be as it was drawn.
+    people = log.users[np.unique(log.user[samples.target])]
     fitted = SequenceBaseline(
-        name, title, None, chosen, log.seen, log_share(popularity_share(log)), {user: row for row, user in enumerate(log.users)}
+        name, title, None, chosen, log.seen, log_share(popularity_share(log)), {user: row for row, user in enumerate(people)}
     )
     if not len(samples):
         return fitted
     with torch.random.fork_rng(devices=[]), one_thread():
         torch.manual_seed(seed)  # inside the fork: nothing outside is seeded
-        network = SequenceNetwork(len(log.places), len(log.users), encoder, chosen)
+        network = SequenceNetwork(len(log.places), len(people), encoder, chosen)
         _train(network, samples, fitted)
     return replace(fitted, network=network.eval())
 

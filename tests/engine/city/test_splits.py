@@ -71,7 +71,7 @@ def test_a_split_that_some_visits_lack_is_neither_proposed_nor_made(kind: str, c
     """Files joined to one city need not bring the same columns; a visit of no session would train whenever it happened."""
     city = city_of(daily("ann", "2024-01-01", 3))
     city = city.replace(visits=city.table("visits").assign(**{column: pd.Series(["train", None, "test"], dtype="str")}))
-    assert split_kinds(city) == ["chronological"]
+    assert split_kinds(city) == ["chronological", "user"]
     with pytest.raises(ConfigError, match="on all its visits"):
         assign_parts(city, Split(kind=kind))  # type: ignore[arg-type]
 
@@ -84,3 +84,30 @@ def test_shares_that_leave_nothing_for_the_test_part_are_refused() -> None:
 def test_unknown_settings_are_refused() -> None:
     with pytest.raises(ValidationError):
         Split(train=0.6)  # type: ignore[call-arg]
+
+
+def test_user_split_puts_each_person_into_one_part_drawn_by_the_seed() -> None:
+    people = [f"person {number}" for number in range(10)]
+    city = city_of([row for user in people for row in daily(user, "2024-03-01 12:00", 4)])
+    users = city.table("visits")["user_id"].to_numpy()
+    found = pd.Series(parts(city, Split(kind="user"))).groupby(users).agg(set)
+    assert all(len(one) == 1 for one in found)
+    assert pd.Series([next(iter(one)) for one in found]).value_counts().to_dict() == {"train": 6, "valid": 2, "test": 2}
+    assert parts(city, Split(kind="user")) == parts(city, Split(kind="user"))
+    assert parts(city, Split(kind="user", seed=1)) != parts(city, Split(kind="user"))
+
+
+def test_who_is_in_which_part_does_not_depend_on_the_order_of_the_visits() -> None:
+    rows = [row for user in "abcdefgh" for row in daily(user, "2024-03-01 12:00", 2)]
+    found = []
+    for order in (rows, rows[::-1]):
+        city = city_of(order)
+        found.append(dict(zip(city.table("visits")["user_id"], parts(city, Split(kind="user")), strict=True)))
+    assert found[0] == found[1]
+
+
+def test_two_people_are_learned_from_and_tested_and_one_is_refused() -> None:
+    two = city_of(daily("ann", "2024-01-01", 3) + daily("bob", "2024-01-01", 3))
+    assert set(parts(two, Split(kind="user"))) == {"train", "test"}
+    with pytest.raises(ConfigError, match="fewer than two people"):
+        assign_parts(city_of(daily("ann", "2024-01-01", 3)), Split(kind="user"))

@@ -83,6 +83,20 @@ def test_a_model_says_what_it_is_and_its_settings_are_described(name):
         model.Config.preset("no such preset")
 
 
+@pytest.mark.parametrize("name", NEXT_LOCATION)
+def test_where_people_are_split_those_of_the_test_part_are_answered_as_strangers(name, tiny_city):
+    split = Split(kind="user")
+    log = VisitLog.of(tiny_city, split)
+    data = Data(tiny_city, split, build_samples(log))
+    model = get_model(name).build(get_model(name).Config.preset("tiny"), data, 0)
+    batch = data.samples.of_part("test").histories(slice(0, 20))
+    assert not np.isin(batch.user, log.user[log.training()]).any()
+    answered = model.predict(batch).log_probability
+    np.testing.assert_allclose(np.exp(answered.astype(float)).sum(1), 1, atol=1e-4)
+    strangers = model.predict(replace(batch, user=np.full_like(batch.user, -1))).log_probability
+    np.testing.assert_array_equal(answered, strangers)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_requirements_name_what_is_missing(name, tiny_city):
     assert MODELS[name].requirements(tiny_city) == []

@@ -388,6 +388,16 @@ def test_experts_removed_or_renamed_in_yaml_since_do_not_matter_in_another_city(
     np.testing.assert_array_equal(moved.predict(histories).log_probability, model.predict(histories).log_probability)
 
 
+def test_a_memory_of_people_helps_nobody_whom_training_never_saw(tiny_city):
+    split = Split(kind="user")
+    data = Data(tiny_city, split, build_samples(VisitLog.of(tiny_city, split)))
+    model = train(tiny(data, head="pointer", memory_visits=50), data)
+    asked = data.samples.of_part("test").histories(slice(0, 20))
+    assert len(model.memory_day) and not set(asked.users[asked.user]) & set(model.users)
+    strangers = replace(asked, user=np.full_like(asked.user, -1))
+    np.testing.assert_array_equal(model.predict(asked).log_probability, model.predict(strangers).log_probability)
+
+
 def test_nobody_is_known_in_another_city(data, histories):
     """Not even where the same people live there: who asks makes no difference to the answer."""
     model = tiny(data, head="pointer", memory_visits=50)

@@ -39,6 +39,18 @@ def test_answers_are_log_probabilities_over_all_places(name: str, log: VisitLog,
 
 
 @EVERY
+def test_people_whom_training_never_saw_are_answered_as_strangers(name: str) -> None:
+    """Split by person, everybody in the test part is one."""
+    log = log_of(random_city(), Split(kind="user"))
+    (predictor,) = fit_baselines(log, names=[name])
+    batch = build_samples(log).of_part("test").histories()
+    answered = predictor.predict(batch).log_probability
+    np.testing.assert_allclose(np.exp(answered.astype(float)).sum(1), 1, atol=1e-5)
+    strangers = predictor.predict(replace(batch, user=np.full_like(batch.user, -1))).log_probability
+    np.testing.assert_array_equal(answered, strangers)
+
+
+@EVERY
 def test_fitting_and_asking_again_gives_the_same_bits_also_one_sample_at_a_time(
     name: str, log: VisitLog, fitted: dict[str, Predictor]
 ) -> None:
