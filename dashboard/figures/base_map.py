@@ -86,11 +86,6 @@ def fit_view(extent: tuple[float, float, float, float], pitch: float = 0) -> pdk
     return pdk.ViewState(longitude=round((west + east) / 2, 5), latitude=round(latitude, 5), zoom=zoom, pitch=pitch, bearing=0)
 
 
-def city_layers(city: City, theme: Theme, **options: object) -> list[Frozen]:
-    """The layers of `base_map`, for pages that need nothing else."""
-    return base_map(city, theme, **options).layers  # type: ignore[arg-type]
-
-
 def deck(
     layers: Sequence[pdk.Layer | Frozen],
     city: City,

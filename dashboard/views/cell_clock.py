@@ -100,7 +100,6 @@ def draw(
         attribution=attribution[:120],
         alt=alt,
         hour=hour,
-        set=session.get(f"{key}.set", 0),
         height=height,
         madeFor=base_map.REFERENCE_SIZE,
         page=colours.ink("panel", theme),
@@ -112,12 +111,6 @@ def draw(
         default=None,
     )
     return _heard(told, key, hour)
-
-
-def set_hour(key: str, hour: int) -> None:
-    """Turns the clock of a map from the page; call it before the map is drawn."""
-    session.put(f"{key}.hour", hour)
-    session.put(f"{key}.set", session.get(f"{key}.set", 0) + 1)
 
 
 def _heard(told: Any, key: str, hour: int) -> Said:

@@ -9,7 +9,6 @@ import pyproj
 import shapely
 
 from engine.city.grid import is_square_grid
-from engine.city.schema import WGS84
 from engine.errors import CityError, ConfigError
 
 AdjacencyKind = Literal["rook", "queen", "nearest"]
@@ -57,28 +56,6 @@ def adjacency(cells: gpd.GeoDataFrame, kind: AdjacencyKind = "queen", k: int = 6
     if is_square_grid(cells):
         return _grid_neighbours(cells, _ROOK_STEPS if kind == "rook" else _QUEEN_STEPS)
     return _zone_neighbours(cells, kind)
-
-
-def edge_distances(cells: gpd.GeoDataFrame, edges: Edges) -> npt.NDArray[np.float64]:
-    """Length of each edge.
-
-    Args:
-        cells: Cells or zones in WGS84.
-        edges: (edge, 2) positions in `cells`.
-
-    Returns:
-        (edge,) geodesic distances between centroids on the WGS84 ellipsoid, metres.
-
-    Raises:
-        CityError: If the cells are not in WGS84 or a geometry is missing or empty.
-    """
-    _check_cells(cells)
-    crs = _local_crs(cells)
-    centroid = shapely.get_coordinates(shapely.centroid(np.asarray(cells.to_crs(crs).geometry)))
-    longitude, latitude = pyproj.Transformer.from_crs(crs, WGS84, always_xy=True).transform(centroid[:, 0], centroid[:, 1])
-    source, target = edges[:, 0], edges[:, 1]
-    _, _, distance = pyproj.Geod(ellps="WGS84").inv(longitude[source], latitude[source], longitude[target], latitude[target])
-    return np.asarray(distance, dtype=np.float64)
 
 
 def _check_cells(cells: gpd.GeoDataFrame) -> None:

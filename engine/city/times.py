@@ -177,11 +177,6 @@ def localise(wall: pd.Series, time_zone: str) -> tuple[pd.Series, int, int]:
     return seen.dt.tz_convert("UTC"), twice, moved
 
 
-def hour_of_week(local: pd.Series) -> np.ndarray:
-    """(row,) 0 to 167, Monday 0:00 is 0, for local times."""
-    return (local.dt.day_of_week * 24 + local.dt.hour).to_numpy()
-
-
 def _typed(values: pa.Array) -> Times:
     is_local = not (pa.types.is_timestamp(values.type) and values.type.tz)
     missing = pc.is_null(values).to_numpy(zero_copy_only=False)

@@ -16,8 +16,6 @@ from engine.city.splits import PARTS
 from engine.encoders.cell_features import CellInputs, Modality
 from engine.errors import ScenarioError
 from engine.scenarios.cell_edits import (
-    CELL_EDITS,
-    ON_CITY,
     AddEdge,
     BlendCells,
     CellEdit,
@@ -27,11 +25,6 @@ from engine.scenarios.cell_edits import (
 )
 from engine.scenarios.edits import AnyEdit
 from engine.scenarios.scenario import Scenario
-
-
-def is_of_cells(scenario: Scenario) -> bool:
-    """Whether a scenario edits cells, so that a grid model answers it."""
-    return any(isinstance(edit, CELL_EDITS) for edit in scenario.edits)
 
 
 def check_cell_scenario(scenario: Scenario, city: City, cells: CellSamples) -> None:
@@ -233,8 +226,3 @@ def edited_cells(scenario: Scenario) -> dict[str, list[str]]:
             if isinstance(edit, CutEdge | AddEdge):
                 found.setdefault(edit.neighbour, []).append(edit.describe())
     return found
-
-
-def needs_encoding(scenario: Scenario) -> bool:
-    """Whether a scenario changes what cells are encoded from."""
-    return any(isinstance(edit, ON_CITY) for edit in scenario.edits)

@@ -195,10 +195,3 @@ class LeaveDistrictOut(Edit):
 CellChange = (
     ChangePois | ChangeBuildings | ChangeTile | ChangeDescription | BlendCells | DropModality | CutEdge | AddEdge | LeaveDistrictOut
 )
-CELL_EDITS: tuple[type[Edit], ...] = get_args(CellChange)
-ON_CITY = (ChangePois, ChangeBuildings, ChangeTile, ChangeDescription)
-"""Change the city's tables; the cell is then encoded again."""
-ON_INPUTS = (BlendCells, DropModality)
-"""Change what was encoded."""
-ON_GRAPH = (CutEdge, AddEdge)
-"""Change who is whose neighbour."""

@@ -5,7 +5,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.city.graphs import adjacency, edge_distances
+from engine.city.graphs import adjacency
 from engine.city.schema import WGS84
 from engine.errors import CityError, ConfigError
 
@@ -72,7 +72,6 @@ def test_a_cell_cut_by_the_antimeridian_keeps_its_neighbours():
     )
     edges = adjacency(zones, "rook")
     assert as_set(edges) == {(0, 1), (1, 0), (1, 2), (2, 1)}
-    assert edge_distances(zones, edges) == pytest.approx([500] * 4, abs=5)
 
 
 def test_the_four_nearest_of_the_middle_cell_share_its_borders():
@@ -96,13 +95,6 @@ def test_one_cell_has_no_edges_in_any_graph():
         edges = adjacency(grid(1, 1), kind)
         assert edges.shape == (0, 2)
         assert edges.dtype == np.int64
-        assert edge_distances(grid(1, 1), edges).shape == (0,)
-
-
-def test_distances_are_metres_between_centroids():
-    cells = grid(1, 2)
-    # 0.0045 degrees of longitude at the equator: 0.0045 * 111,319.5 m.
-    assert edge_distances(cells, adjacency(cells, "rook")) == pytest.approx([500.94, 500.94], abs=0.05)
 
 
 def test_unknown_kinds_zero_k_and_foreign_crs_are_refused():

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from engine.city import times
+from engine.city.samples import VisitLog
+from engine.city.splits import Split
 from tests.engine.city.upload_files import (
     GOLDEN,
     HEADER,
@@ -141,6 +143,15 @@ def test_17_epochs_are_told_apart_by_magnitude(tmp_path: Path, unit: str, factor
 def test_18_1970_and_the_future_are_dropped_and_counted(tmp_path: Path) -> None:
     rows = with_cell(with_cell(GOLDEN, 3, "time", "1970-01-01T00:00:00Z"), 9, "time", "2087-01-01T00:00:00Z")
     assert dropped(read_golden(tmp_path, rows)) == {"TIME_1970": 1, "TIME_FUTURE": 1}
+
+
+def test_19_leap_day_midnight_and_week_53_keep_their_weekday_and_minute(tmp_path: Path) -> None:
+    moments = ["2010-01-03T23:59:00Z", "2012-02-29T00:00:00Z", "2012-12-31T00:00:00Z", "2021-01-03T23:00:00Z"]
+    rows = [[*row[:4], moment, *row[5:]] for row, moment in zip(GOLDEN, moments, strict=False)]
+    log = VisitLog.of(city_of(read_golden(tmp_path, rows, choose(time_zone="UTC"))), Split())
+    order = np.argsort(log.started_at)
+    assert log.weekday[order].tolist() == [6, 2, 0, 6]
+    assert log.minute[order].tolist() == [23 * 60 + 59, 0, 0, 23 * 60]
 
 
 def test_20_unsorted_rows_give_the_same_city(tmp_path: Path) -> None:
