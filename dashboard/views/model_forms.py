@@ -66,20 +66,19 @@ def _value(knob: Knob, key: str) -> bool | int | float | str:
     return float(st.number_input("Value", low, high, float(default), key=key))
 
 
-def pick_index(model: MobilityModel, name: str, probe: Probe) -> int:
-    """Which entry of a probe's last axis an action is done to: by its name where the model declares experts there.
+def pick_entry(model: MobilityModel, name: str, probe: Probe) -> tuple[int, str]:
+    """Which entry of a probe's last axis an action is done to: its position, and its name where it has one.
 
     Args:
         model: Who answers.
         name: Name of the probe.
         probe: The probe.
     """
-    names = next((experts.names for experts in model.experts().values() if name in (experts.routing, experts.raw)), None)
-    if names is not None:
-        return int(
-            st.selectbox("Which expert", range(len(names)), format_func=lambda index: names[index], key=f"what_if.expert.{name}")
-        )
-    return int(st.number_input(f"Which {probe.axes[-1]}", 0, 10_000, 0, key="what_if.probe_index"))
+    names, title = model.entry_names(name), f"Which {probe.axes[-1]}"
+    if names:
+        index = int(st.selectbox(title, range(len(names)), format_func=lambda index: names[index], key=f"what_if.entry.{name}"))
+        return index, names[index]
+    return int(st.number_input(title, 0, 10_000, 0, key="what_if.probe_index")), ""
 
 
 def draw_last_visit(add: Callable[[AnyEdit], None]) -> None:

@@ -159,11 +159,11 @@ def _mechanism(predictor: Predictor) -> None:
     actions = {action.name: action for action in ACTIONS[probe.kind]}
     chosen = actions[st.selectbox("Action", list(actions), key=f"what_if.probe_action.{probe.kind}")]
     st.caption(wording.literal(chosen.meaning, limit=200))
-    index, amount = None, None
+    index, entry, amount = None, "", None
     if chosen.needs_index:
-        index = model_forms.pick_index(predictor, name, probe)
+        index, entry = model_forms.pick_entry(predictor, name, probe)
     if chosen.amount:
         low, default, high = chosen.amount
         amount = st.slider("Amount", low, high, default, key=f"what_if.amount.{chosen.name}")
     if st.button("Override", key="what_if.override", type="primary"):
-        _add(OverrideProbe(probe=name, action=chosen.name, index=index, amount=amount))
+        _add(OverrideProbe(probe=name, action=chosen.name, index=index, entry=entry, amount=amount))

@@ -116,6 +116,10 @@ class MobilityModel(nn.Module, ABC):
         """The sets of experts the model asks, by a short key, in the order they act; empty for models without experts."""
         return {}
 
+    def entry_names(self, probe: str) -> tuple[str, ...]:
+        """What the entries of a probe's last axis are called, in their order; empty where they have no names of their own."""
+        return next((experts.names for experts in self.experts().values() if probe in (experts.routing, experts.raw)), ())
+
     def knobs(self) -> dict[str, Knob]:
         """What may be turned without training, by key."""
         return {}

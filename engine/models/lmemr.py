@@ -369,6 +369,10 @@ class LMEMR(GridModel):
             "add_edge": graph,
         }
 
+    def entry_names(self, probe: str) -> tuple[str, ...]:
+        """Modalities, where a probe has a weight for each."""
+        return self.modalities if self.probes()[probe].axes[-1] == "modality" else ()
+
     def _needs(self, modality: str, effect: Effect) -> Effect:
         if modality in self.modalities:
             return effect

@@ -35,7 +35,7 @@ from engine.scenarios.edits import (
     TurnKnob,
 )
 from engine.scenarios.last_visit import shift_last, stay_for
-from engine.scenarios.mechanisms import build_overrides
+from engine.scenarios.mechanisms import build_overrides, check_entry
 from engine.scenarios.query import edit_histories
 from engine.scenarios.scenario import Scenario
 
@@ -228,7 +228,7 @@ def mechanism_of(scenario: Scenario, predictor: Predictor | CurvePredictor) -> I
     """Puts the scenario's overrides into the model, in their order, and turns its knobs while the block runs.
 
     Raises:
-        ScenarioError: If the predictor has no such probe, or the action does not fit it.
+        ScenarioError: If the predictor has no such probe, the action does not fit it, or its entries are called otherwise.
         ConfigError: If it has no such knob, or the value is out of range.
     """
     edits = [edit for edit in scenario.edits if isinstance(edit, OverrideProbe)]
@@ -242,6 +242,8 @@ def mechanism_of(scenario: Scenario, predictor: Predictor | CurvePredictor) -> I
     unknown = [edit.probe for edit in edits if edit.probe not in known]
     if unknown:
         raise ScenarioError(f"{predictor.title} has no probe {', '.join(unknown)}; it has {', '.join(known)}.")
+    for edit in edits:
+        check_entry(edit, predictor.entry_names(edit.probe), predictor.title)
     with predictor.turned(**turns), override(predictor, build_overrides(edits, known)):
         yield
 

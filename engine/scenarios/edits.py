@@ -192,13 +192,18 @@ class OverrideProbe(Edit):
     index: int | None = Field(
         None, ge=0, description="Position on the last axis (an expert, a component), where the action needs one."
     )
+    entry: str = Field(
+        "",
+        max_length=200,
+        description="What stands at that position, where it has a name; a run in which something else stands there refuses the edit.",
+    )
     amount: float | None = Field(None, description="Strength, where the action needs one.")
 
     def describe(self) -> str:
         """The edit as a phrase."""
-        index = f" {self.index}" if self.index is not None else ""
+        entry = f" “{self.entry}”" if self.entry else f" {self.index}" if self.index is not None else ""
         amount = f" at {self.amount:g}" if self.amount is not None else ""
-        return f"{self.action} {self.probe}{index}{amount}"
+        return f"{self.action} {self.probe}{entry}{amount}"
 
 
 CITY_EDITS = (AddPlace, MovePlace, ClosePlace, RetagPlace)

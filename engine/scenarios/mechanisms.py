@@ -1,6 +1,6 @@
 """Overrides of a mechanism: what may be done to a probe of each kind."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -64,6 +64,29 @@ def build_override(edit: OverrideProbe, probe: Probe) -> Callable[[Tensor], Tens
     if action.amount and not lowest <= amount <= highest:
         raise ScenarioError(f"`{edit.action}` on `{edit.probe}` takes an amount from {lowest:g} to {highest:g}, not {amount:g}.")
     return lambda value: _change(value, edit.action, edit.index, amount, edit.probe)
+
+
+def check_entry(edit: OverrideProbe, names: Sequence[str], title: str) -> None:
+    """Refuses to override what is called otherwise here than where the edit was made: it would be another expert.
+
+    Args:
+        edit: The edit; one without a name for its entry fits everywhere.
+        names: What the entries of the probe's last axis are called, in their order; empty where they have no names.
+        title: Of the model.
+
+    Raises:
+        ScenarioError: If another entry stands at the position, or none of that name.
+    """
+    if not edit.entry or (edit.index is not None and edit.index < len(names) and names[edit.index] == edit.entry):
+        return
+    if edit.entry in names:
+        found = f"in this run that is {names.index(edit.entry)}"
+    else:
+        found = f"this run has {', '.join(names)} there" if names else f"what this run of {title} has there bears no names"
+    raise ScenarioError(
+        f"`{edit.action}` on `{edit.probe}` was made for “{edit.entry}” at position {edit.index}; {found}. "
+        "Take the edit out and make it again for this run."
+    )
 
 
 def build_overrides(edits: Iterable[OverrideProbe], probes: Mapping[str, Probe]) -> dict[str, Callable[[Tensor], Tensor]]:

@@ -72,10 +72,11 @@ class Scenario(BaseModel):
 
     @property
     def digest(self) -> str:
-        """sha256 of what the scenario does; names and notes do not count."""
+        """sha256 of what the scenario does; names and notes do not count, nor what an overridden entry is called."""
         content = self.model_dump(mode="json", include={"schema_version", "city_fingerprint", "query", "edits"})
         for edit in content["edits"]:
             edit.pop("note")
+            edit.pop("entry", None)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def with_edits(self, edits: tuple[AnyEdit, ...]) -> Self:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from engine.errors import ScenarioError
+from engine.models.declarations import ExpertSet
 from engine.probes import Probe
 from engine.scenarios.apply import mechanism_of
 from engine.scenarios.edits import OverrideProbe
@@ -78,3 +79,46 @@ def test_edits_of_one_probe_act_one_after_another() -> None:
     dose = OverrideProbe(probe="routing", action="dose", index=1, amount=0.5)
     assert torch.allclose(answer(silenced[0], dose)[0], torch.tensor([[0.0, 0.5, 0.5]]))
     assert torch.allclose(answer(dose, silenced[0])[0], torch.tensor([[0.0, 7 / 9, 2 / 9]])), "the order is that of the edits"
+
+
+class Trio(Dial):
+    """A model with three experts, in the order of a file."""
+
+    def __init__(self, *names: str) -> None:
+        super().__init__()
+        self.routing, self.names = Probe("routing", ("sample", "expert"), "who is asked"), names
+
+    def experts(self) -> dict[str, ExpertSet]:
+        return {"roles": ExpertSet("Roles", "routing", "routing", self.names, self.names, "latest", False, "One of three.")}
+
+
+FORCED = OverrideProbe(probe="routing", action="force", index=1, entry="student")
+
+
+def asked(model: Dial, edit: OverrideProbe = FORCED) -> torch.Tensor:
+    with mechanism_of(Scenario.from_json(Scenario(edits=(edit,)).to_json()), model):
+        return model.routing(WEIGHTS[:1])
+
+
+def test_an_expert_is_overridden_under_its_name_only() -> None:
+    alone = torch.tensor([[0.0, 1.0, 0.0]])
+    assert torch.equal(asked(Trio("teacher", "student", "clerk")), alone)
+    nameless = FORCED.model_copy(update={"entry": ""})
+    assert torch.equal(asked(Trio("clerk", "teacher", "student"), nameless), alone), "as files did before they held names"
+    assert FORCED.describe() == "force routing “student”" and nameless.describe() == "force routing 1"
+    assert Scenario(edits=(FORCED,)).digest == Scenario(edits=(nameless,)).digest
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("student", "teacher", "clerk"), "made for “student” at position 1; in this run that is 0"),
+        (("teacher", "nurse"), "this run has teacher, nurse there"),
+        (("teacher",), "this run has teacher there"),
+        ((), "what this run of Dial has there bears no names"),
+    ],
+)
+def test_an_expert_of_another_name_is_not_overridden_in_its_place(names, words) -> None:
+    with pytest.raises(ScenarioError, match=words):
+        asked(Trio(*names))
+    assert not Trio(*names).routing.is_watched

@@ -31,6 +31,7 @@ edits = some.one_of(
     some.builds(HideVisits, steps=some.lists(some.integers(0, 99), min_size=1, max_size=5).map(tuple)),
     some.builds(KeepLast, visits=some.integers(1, 99)),
     some.builds(OverrideProbe, probe=ids, action=some.just("flatten"), amount=some.none() | some.floats(0, 1)),
+    some.builds(OverrideProbe, probe=ids, action=some.just("force"), index=some.integers(0, 9), entry=some.just("") | ids),
 )
 
 
