@@ -68,7 +68,8 @@ def _one(slug: str, cell: str, row: int, name: str, modality: "Modality") -> Non
         st.markdown(f"“{wording.literal(caption, limit=420)}”")
     else:
         st.caption("Not described.")
-    st.caption(wording.literal(modality.source, limit=160))
+    notes = "\n\n".join(wording.literal(note, limit=400) for note in modality.notes) or None
+    st.caption(wording.literal(modality.source, limit=160), help=notes)
 
 
 def _places(modality: "Modality", row: int) -> None:

@@ -171,6 +171,12 @@ TABLES: dict[str, TableSchema] = {
                 Column("modality", "text", "which modality the text describes"),
                 Column("text", "text", "the text"),
                 Column("source", "text", "who wrote it: rules, a model, uploaded"),
+                Column(
+                    "prompt",
+                    "text",
+                    "the prompt it answers: three_level, lite, or any of them; three_level where it does not say",
+                    required=False,
+                ),
                 Column("intensity", "number", "activity it expects, 0 to 100", required=False),
                 *(
                     Column(f"trend_{hour}", "number", f"its guess of departures in local hour {hour[1:]}, 0 to 1", required=False)

@@ -54,7 +54,7 @@ def caption(
             "price_out": price_out,
         }
         speaker = EndpointDescriber(type(speaker.settings)(**(speaker.settings.model_dump() | changes)))
-    evidence = caption_evidence(opened, modality or MODALITIES, again)
+    evidence = caption_evidence(opened, modality or MODALITIES, again, prompt=prompt)
     plan = f"{len(evidence):,} descriptions by {speaker.name}, no requests."
     estimate = None
     if isinstance(speaker, EndpointDescriber):
@@ -67,7 +67,9 @@ def caption(
             print_json({"city": opened.name, "plan": plan, "estimate": estimate.__dict__ if estimate else None})
         return
     if not evidence:
-        raise ConfigError(f"Every cell of `{opened.name}` has its descriptions already. Use --again to describe them anew.")
+        raise ConfigError(
+            f"Every cell of `{opened.name}` has its descriptions already (prompt `{prompt}`). Use --again to describe them anew."
+        )
     if estimate is not None and estimate.requests and not yes and not as_json:
         typer.confirm(f"Send {estimate.requests:,} requests to {speaker.name.split(':')[1]}?", abort=True)
     with bar("Describing cells", as_json) as report:

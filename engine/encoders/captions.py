@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 
 from engine.city.city import City
-from engine.encoders.cell_evidence import TREND_COLUMNS, gather_evidence, uploaded
+from engine.encoders.cell_evidence import TREND_COLUMNS, gather_evidence, prompts_answered, uploaded
 from engine.encoders.cell_features import MODALITIES
 from engine.encoders.cell_pictures import cell_pictures
 from engine.encoders.cell_pois import count_pois
-from engine.encoders.describe import Describer, Description, Evidence
+from engine.encoders.describe import Describer, Description, Evidence, PromptName
 from engine.encoders.image import PICTURES
 from engine.errors import CityError, ConfigError
 
@@ -38,7 +38,11 @@ class Captioned:
 
 
 def caption_evidence(
-    city: City, modalities: Sequence[str] = MODALITIES, replace: bool = False, most_street_views: int = 20
+    city: City,
+    modalities: Sequence[str] = MODALITIES,
+    replace: bool = False,
+    most_street_views: int = 20,
+    prompt: PromptName = "three_level",
 ) -> list[Evidence]:
     """What a describer would be asked about: every modality of every cell that has it and no description yet.
 
@@ -47,6 +51,7 @@ def caption_evidence(
         modalities: Which of `MODALITIES`.
         replace: Ask also where there is a description.
         most_street_views: Most photographs of one cell that are measured.
+        prompt: What will be asked; descriptions of another prompt do not count as there.
 
     Raises:
         CityError: If the city has no cells.
@@ -58,7 +63,7 @@ def caption_evidence(
     if not city.has("cells"):
         raise CityError(f"City `{city.name}` has no cells. Add zones, or make square cells on the City page.")
     cells = city.spatial("cells")
-    known = uploaded(city, cells, modalities)
+    known = uploaded(city, cells, modalities, prompt)
     evidence: list[Evidence] = []
     for name in modalities:
         pictures = cell_pictures(city, name, most_street_views=most_street_views) if name in PICTURES else None
@@ -89,19 +94,22 @@ def caption_city(
         report: Told the progress.
 
     Returns:
-        The new version of the city. Descriptions of the same cell and modality are replaced, all others stay.
+        The new version of the city. Descriptions of the same cell, modality and prompt are replaced, all others stay.
 
     Raises:
         EncoderError: If the describer cannot run at all.
     """
     told = describer.describe(evidence, with_trend, report)
     fresh = [(one, said) for one, said in zip(evidence, told.descriptions, strict=True) if said is not None]
-    rows = pd.DataFrame([_row(one, said, describer.name, with_trend) for one, said in fresh])
+    rows = pd.DataFrame([_row(one, said, describer, with_trend) for one, said in fresh])
     old = city.table("descriptions") if city.has("descriptions") else None
     kept = 0
     if old is not None and len(rows):
-        replaced = pd.MultiIndex.from_frame(old[["subject", "subject_id", "modality"]]).isin(
-            pd.MultiIndex.from_frame(rows[["subject", "subject_id", "modality"]])
+        replaced = (
+            pd.MultiIndex.from_frame(old[["subject", "subject_id", "modality"]]).isin(
+                pd.MultiIndex.from_frame(rows[["subject", "subject_id", "modality"]])
+            )
+            & (prompts_answered(old) == describer.prompt).to_numpy()
         )
         kept = int((~replaced).sum())
         rows = pd.concat([old[~replaced], rows], ignore_index=True) if kept else rows
@@ -115,13 +123,14 @@ def caption_city(
     return Captioned(made, written, kept, told.counts, told.problems)
 
 
-def _row(one: Evidence, said: Description, source: str, with_trend: bool) -> dict[str, object]:
+def _row(one: Evidence, said: Description, describer: Describer, with_trend: bool) -> dict[str, object]:
     row: dict[str, object] = {
         "subject": "cell",
         "subject_id": one.cell_id,
         "modality": one.modality,
         "text": said.text,
-        "source": source,
+        "source": describer.name,
+        "prompt": describer.prompt,
         "intensity": np.nan if said.intensity is None else float(said.intensity),
     }
     if with_trend:

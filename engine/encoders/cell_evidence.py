@@ -12,7 +12,7 @@ import shapely
 from engine.city.city import City
 from engine.encoders.cell_pictures import CellPictures
 from engine.encoders.cell_pois import count_pois
-from engine.encoders.describe import Describer, Description, Evidence, Report, Told
+from engine.encoders.describe import ANY_PROMPT, Describer, Description, Evidence, PromptName, Report, Told
 from engine.encoders.image import DescriptorImages
 
 HOURS_A_DAY = 24
@@ -28,13 +28,22 @@ class Brought:
     notes: list[str] = field(default_factory=list)
 
 
-def uploaded(city: City, cells: gpd.GeoDataFrame, modalities: Sequence[str]) -> dict[str, tuple[list[Description | None], Brought]]:
+def prompts_answered(descriptions: pd.DataFrame) -> pd.Series:
+    """The prompt of each stored description: `lite`, `any`, and `three_level` where neither is said, as in uploaded tables."""
+    said = descriptions.get("prompt", pd.Series(index=descriptions.index, dtype=object)).astype(object)
+    return said.where(said.isin(("lite", ANY_PROMPT)), "three_level")
+
+
+def uploaded(
+    city: City, cells: gpd.GeoDataFrame, modalities: Sequence[str], prompt: PromptName = "three_level"
+) -> dict[str, tuple[list[Description | None], Brought]]:
     """The descriptions of cells that the city brings, by modality.
 
     Args:
         city: The city; its table `descriptions`, rows of subject `cell`.
         cells: Its cells.
         modalities: Which to look for.
+        prompt: Those that answer another one are left out.
 
     Returns:
         By modality: one description or None per cell, and what to say about them. Where a cell has several, the last row counts.
@@ -48,14 +57,23 @@ def uploaded(city: City, cells: gpd.GeoDataFrame, modalities: Sequence[str]) -> 
     position = np.array([row.get(cell, -1) for cell in table["subject_id"]], np.int64)
     intensity = table["intensity"].to_numpy(np.float64) if "intensity" in table else np.full(len(table), np.nan)
     has_trend = set(TREND_COLUMNS) <= set(table.columns)
+    answers = prompts_answered(table).isin((prompt, ANY_PROMPT)).to_numpy()
     trend = table[list(TREND_COLUMNS)].to_numpy(np.float64) if has_trend else np.full((len(table), HOURS_A_DAY), np.nan)
     for name in modalities:
         texts, brought = answer[name]
-        mine = (table["modality"] == name).to_numpy()
-        strange = int((mine & (position < 0)).sum())
+        named = (table["modality"] == name).to_numpy()
+        strange = int((named & (position < 0)).sum())
         if strange:
             brought.notes.append(f"{strange:,} {name} descriptions name a cell that is not in the city and are left out.")
-        for at in np.flatnonzero(mine & (position >= 0)):
+        here = named & (position >= 0)
+        mine = here & answers
+        others = set(position[here]) - set(position[mine])
+        if others:
+            brought.notes.append(
+                f"{len(others):,} cells have {name} descriptions that do not answer the prompt `{prompt}`; they are left out. "
+                f"`mobiscope caption --prompt {prompt}` adds some that do."
+            )
+        for at in np.flatnonzero(mine):
             text = str(table["text"].iloc[at]).strip()
             if text:
                 texts[position[at]] = Description(
@@ -63,7 +81,7 @@ def uploaded(city: City, cells: gpd.GeoDataFrame, modalities: Sequence[str]) -> 
                     float(intensity[at]) if np.isfinite(intensity[at]) else None,
                     tuple(map(float, trend[at])) if np.isfinite(trend[at]).all() else None,
                 )
-        brought.sources += sorted({str(source) for source in table.loc[mine & (position >= 0), "source"]})
+        brought.sources += sorted({str(source) for source in table.loc[mine, "source"]})
     return answer
 
 

@@ -47,7 +47,10 @@ class CellEncoding(BaseModel):
         description="Who describes cells that have no uploaded description: rules, transformers:<folder>; uploaded: nobody does; "
         "none: no descriptions at all, not even uploaded ones. Endpoints are asked by `mobiscope caption`, never while training.",
     )
-    prompt: PromptName = Field("three_level", description="three_level, or lite: land features in words and nothing else.")
+    prompt: PromptName = Field(
+        "three_level",
+        description="three_level, or lite: land features in words and nothing else. Stored descriptions of another one are left out.",
+    )
     with_trend: bool = Field(
         False, description="Whether a describer's guess of the 24-hour curve is used: in the text and as numbers of its own."
     )
@@ -300,7 +303,7 @@ def _with_words(
     sources: dict[str, list[str]] = {name: [] for name in MODALITIES}
     notes: dict[str, list[str]] = {name: [] for name in MODALITIES}
     if encoding.describer != "none":
-        for name, (texts, brought) in uploaded(city, cells, MODALITIES).items():
+        for name, (texts, brought) in uploaded(city, cells, MODALITIES, encoding.prompt).items():
             found[name] = texts
             sources[name] += brought.sources
             notes[name] += brought.notes

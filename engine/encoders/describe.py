@@ -5,7 +5,7 @@ departures over the day (24 numbers from 0 to 1). The guess is the describer's o
 kept apart from the text and left out unless it is asked for (LMEMR §3.1; specification §3.1).
 
 `rules` needs nothing; `endpoint:<base URL>:<model>` asks an OpenAI-compatible server; `transformers:<folder>` a vision-language
-model on this machine. Descriptions that were uploaded with the city win over all of them.
+model on this machine. Descriptions of the same prompt that are stored with the city win over all of them.
 """
 
 import hashlib
@@ -23,6 +23,8 @@ from engine.errors import ConfigError, EncoderError
 DESCRIBERS = ("rules", "endpoint:<base URL>:<model>", "transformers:<folder>")
 PromptName = Literal["three_level", "lite"]
 PROMPTS: tuple[PromptName, ...] = ("three_level", "lite")
+ANY_PROMPT = "any"
+"""In the column `prompt` of stored descriptions: whichever is asked, as of words that an analyst wants to be read."""
 LEVEL_NAMES = ("land features and zoning", "activity intensity", "guess of the curve")
 
 _PROMPT_FOLDER = Path(__file__).resolve().parents[2] / "assets" / "prompts"
@@ -84,9 +86,11 @@ class Describer(ABC):
 
     Attributes:
         name: The source, as written in a config and in the `source` of descriptions.
+        prompt: The prompt it answers, as in the `prompt` of descriptions.
     """
 
     name: str
+    prompt: PromptName = "three_level"
 
     @property
     @abstractmethod

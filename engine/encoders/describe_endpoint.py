@@ -135,7 +135,7 @@ class EndpointDescriber(Describer):
     ) -> None:
         self.settings = settings
         self.name = f"endpoint:{urlsplit(settings.base_url).hostname}:{settings.model}"
-        self._prompt = load_prompt(settings.prompt)
+        self.prompt, self._prompt = settings.prompt, load_prompt(settings.prompt)
         self._transport, self._sleep, self._seed = transport, sleep, seed
 
     @property

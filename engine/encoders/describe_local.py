@@ -40,7 +40,7 @@ class LocalDescriber(Describer):
         self, name: str, folder: Path, prompt: PromptName = "three_level", max_tokens: int = 400, most_pictures: int = 4
     ) -> None:
         self.name, self.folder, self.max_tokens, self.most_pictures = name, folder, max_tokens, most_pictures
-        self._prompt = load_prompt(prompt)
+        self.prompt, self._prompt = prompt, load_prompt(prompt)
         self._config = check_model_folder(name, folder)
         with (folder / "model.safetensors").open("rb") as file:
             self._hash = hashlib.file_digest(file, "sha256").hexdigest()

@@ -65,7 +65,8 @@ class LMEMRConfig(TrainedConfig):
     semantics: Literal["full", "lite", "shuffled", "off"] = Field(
         "full",
         title="Semantics",
-        description="full: descriptions as written. lite: land features only. shuffled: those of another cell. off: none (Table 4).",
+        description="full: descriptions as written. lite: land features only, also of stored ones. shuffled: those of another cell. "
+        "off: none (Table 4).",
     )
     intra_contrast: bool = Field(True, title="Intra-modal alignment", description="Align each modality with its text (Table 4).")
     inter_contrast: bool = Field(True, title="Inter-modal alignment", description="Align modalities with each other (Table 6).")

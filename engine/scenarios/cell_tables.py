@@ -12,6 +12,7 @@ from engine.city.grid import cell_of
 from engine.city.images import encode_heights, read_heights, read_image
 from engine.city.schema import WGS84
 from engine.encoders.cell_pictures import pictures_of_cell
+from engine.encoders.describe import ANY_PROMPT
 from engine.errors import MobiscopeError, ScenarioError
 from engine.scenarios.cell_edits import MOST_PLACES, ChangeBuildings, ChangeDescription, ChangePois, ChangeTile
 from engine.scenarios.edits import AnyEdit
@@ -224,7 +225,14 @@ def _no_imagery() -> pd.DataFrame:
 
 def _describe(city: City, edit: ChangeDescription) -> City:
     _row_of(city, edit.cell_id)
-    row = {"subject": "cell", "subject_id": edit.cell_id, "modality": edit.modality, "text": edit.text, "source": EDITED}
+    row = {
+        "subject": "cell",
+        "subject_id": edit.cell_id,
+        "modality": edit.modality,
+        "text": edit.text,
+        "source": EDITED,
+        "prompt": ANY_PROMPT,
+    }
     added = pd.DataFrame({name: pd.Series([value], dtype="str") for name, value in row.items()})
     # Where a cell has several descriptions of a modality the last one counts.
     table = pd.concat([city.table("descriptions"), added], ignore_index=True) if city.has("descriptions") else added

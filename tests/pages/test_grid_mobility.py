@@ -143,6 +143,13 @@ def test_the_page_answers_and_sends_all_hours_at_once_within_the_budget(page) ->
         assert at_panel in words(at)
 
 
+def test_what_is_unusual_about_inputs_stands_behind_their_source(page) -> None:
+    """Zones of one size: the area tells nothing, and the panel says so where it names the source of the counts."""
+    at = page("grid_mobility", "gridford")
+    helps = [item.proto.help for item in at.caption if "counts of pois" in item.value]
+    assert any("components are the same everywhere, such as `area" in said.replace("\\", "") for said in helps), helps
+
+
 def test_a_warm_page_reads_no_table_and_asks_no_model(page, monkeypatch) -> None:
     """What a rerun costs in time is measured by `tests.benchmarks.bench_pages`; here, that it does none of the long work again."""
     at = page("grid_mobility")

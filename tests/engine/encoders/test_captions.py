@@ -66,6 +66,31 @@ def test_what_has_a_description_is_not_asked_about_again(tiny_city):
     assert again.kept == 0 and set(again.city.table("descriptions")["source"]) == {"rules"}
 
 
+def test_descriptions_of_two_prompts_stand_side_by_side(tiny_city):
+    """Described in full and then lite, a city holds both; each encoding hears its own, and asking again replaces one alone."""
+    full = caption_city(tiny_city, describer("rules"), caption_evidence(tiny_city, ["poi"])).city
+    missing = caption_evidence(full, ["poi"], prompt="lite")
+    assert len(missing) == 36 and not caption_evidence(full, ["poi"])
+    both = caption_city(full, describer("rules", "lite"), missing)
+    assert both.kept == 36 and both.city.table("descriptions")["prompt"].value_counts().to_dict() == {"three_level": 36, "lite": 36}
+    for prompt in ("three_level", "lite"):
+        encoding = CellEncoding(text="hash-svd", prompt=prompt)
+        expected = encode_cells(tiny_city, encoding).modalities["poi"].captions
+        assert encode_cells(both.city, encoding).modalities["poi"].captions == expected
+        assert ("Zoning" in expected[0]) == (prompt == "three_level")
+    again = caption_city(both.city, Half(), caption_evidence(both.city, ["poi"], replace=True))
+    assert again.kept == 36 + 18 and set(again.city.table("descriptions").query("prompt == 'lite'")["source"]) == {"rules"}
+
+
+def test_what_was_described_before_prompts_were_kept_is_of_the_full_one(tiny_city):
+    old = caption_city(tiny_city, Half(), caption_evidence(tiny_city, ["poi"])).city
+    old = old.replace(descriptions=old.table("descriptions").drop(columns="prompt"))
+    again = caption_city(old, describer("rules"), caption_evidence(old, ["poi"], replace=True))
+    assert again.kept == 0 and len(again.city.table("descriptions")) == 36
+    beside = caption_city(old, describer("rules", "lite"), caption_evidence(old, ["poi"], prompt="lite"))
+    assert beside.kept == 18 and len(beside.city.table("descriptions")) == 18 + 36
+
+
 def test_stored_rules_say_what_the_rules_say(tiny_city):
     """Describing first or while encoding is the same words, so the same vectors."""
     stored = caption_city(tiny_city, describer("rules"), caption_evidence(tiny_city)).city
@@ -105,6 +130,7 @@ def test_the_command_asks_a_server_only_after_it_was_allowed_to(tiny_city, serve
     assert done.exit_code == 0 and len(server.log) == 36 and "36 descriptions" in done.stdout
     table: pd.DataFrame = open_city("Seen").table("descriptions")
     assert set(table["source"]) == {"endpoint:127.0.0.1:seer"} and table["trend_h23"].eq(1.0).all()
+    assert set(table["prompt"]) == {"three_level"}
     server.plan("401")
     again = run(*words, "--yes", "--trend", "--name", "Again")
     assert again.exit_code == 0 and server.log == [], "every answer was on disk"

@@ -391,6 +391,20 @@ def test_uploaded_descriptions_win_and_the_rest_is_described_by_rule():
     assert not none.text_present.any() and "no descriptions" in none.source
 
 
+def test_stored_descriptions_speak_for_the_prompt_they_answer_and_the_rules_for_others():
+    """A table without prompts is of the full one: `lite` is not told it, hears the rules instead, and the notes say so."""
+    lite = FAST.model_copy(update={"prompt": "lite"})
+    words = encode_cells(described(), lite).modalities["poi"]
+    assert words.captions[0] == "Few points of interest (1), 1 Bar." and "described by rules through" in words.source
+    assert "1 cells have poi descriptions that do not answer the prompt `lite`" in said(encode_cells(described(), lite), "poi")
+    assert "do not answer" not in said(encode_cells(described(), FAST), "poi")
+    both = described(prompt=["lite", "three_level", "any", ""], subject_id=["a", "a", "b", "gone"], modality=["poi"] * 4)
+    texts = both.table("descriptions")["text"]
+    for encoding, expected in ((lite, 0), (FAST, 1)):
+        found = encode_cells(both, encoding).modalities["poi"]
+        assert found.captions[:2] == (texts[expected], texts[2]) and "do not answer" not in " ".join(found.notes)
+
+
 def test_the_guess_of_the_curve_is_left_out_unless_asked_for():
     """Stored by hour beside the text; asked for, it comes as numbers and as words; cells without one are NaN."""
     guess = {f"trend_h{hour:02d}": [0.0, hour / 23, 0.0, 0.0] for hour in range(24)}

@@ -13,7 +13,7 @@ from engine.city.cell_samples import build_cell_samples
 from engine.city.cell_splits import CellSplit
 from engine.city.flow_scale import FlowScale
 from engine.city.images import read_heights
-from engine.encoders.cell_features import MODALITIES
+from engine.encoders.cell_features import MODALITIES, CellEncoding, encode_cells
 from engine.encoders.cell_pictures import cell_pictures, pictures_of_cell
 from engine.encoders.cell_pois import count_pois
 from engine.errors import ScenarioError
@@ -188,6 +188,13 @@ def test_a_description_replaces_the_one_of_the_rules(grounds):
     before, after = (inputs.modalities["height"].captions for inputs in (grounds.inputs, under.inputs))
     changed = [cell for cell, one, other in zip(grounds.cells.cell_ids, before, after, strict=True) if one != other]
     assert changed == [here] and after[list(grounds.cells.cell_ids).index(here)] == "Towers."
+
+
+def test_a_description_of_a_scenario_is_read_whichever_prompt_the_run_asks(grounds):
+    edit = ChangeDescription(cell_id="r002c002", modality="height", text="Towers.")
+    lite = CellEncoding(text="hash-svd", prompt="lite")
+    words = encode_cells(edit_city([edit], grounds.city), lite).modalities["height"].captions
+    assert words[list(grounds.cells.cell_ids).index("r002c002")] == "Towers."
 
 
 def test_a_blend_ends_where_the_other_cell_is_and_begins_where_this_one_is(grounds):
