@@ -26,8 +26,6 @@ class GridPositions(nn.Module):
         ConfigError: If the radii are not increasing or do not fit the unit.
     """
 
-    radii: Tensor
-
     def __init__(self, scales: int, smallest: float, largest: float, unit: str = "metre") -> None:
         super().__init__()
         if not 0 < smallest < largest:
@@ -37,7 +35,8 @@ class GridPositions(nn.Module):
         if unit == "metre" and largest < 50:
             raise ConfigError(f"A largest radius of {largest:g} metres is smaller than a street block; are these degrees?")
         self.unit = unit
-        self.register_buffer("radii", torch.from_numpy(np.geomspace(smallest, largest, scales)), persistent=False)
+        # Not a buffer: moved with the module it would need float64, which not every device has. Phases of degrees need it on the others.
+        self.radii = torch.from_numpy(np.geomspace(smallest, largest, scales))
 
     @property
     def width(self) -> int:
@@ -53,14 +52,14 @@ class GridPositions(nn.Module):
         Returns:
             (place, 4 * scale) float32.
         """
-        phase = xy[:, :, None] / self.radii.to(xy.dtype)  # (place, axis, scale)
+        phase = xy[:, :, None] / self.radii.to(xy.dtype).to(xy.device)  # (place, axis, scale)
         return torch.stack([phase.sin(), phase.cos()], dim=-1).flatten(1).to(torch.float32)
 
     def kernel(self, distance_metres: Tensor, latitude: float = 0.0) -> Tensor:
         """Cosine of the codes of two points this far apart, the mean of going east and going north: how alike neighbours look.
 
         Args:
-            distance_metres: (distance,) metres.
+            distance_metres: (distance,) metres, on the CPU.
             latitude: Where the city lies; only radii in degrees depend on it.
 
         Returns:

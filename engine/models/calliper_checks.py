@@ -43,9 +43,7 @@ def check_location_encoder(model: "CaLLiPer", data: Data) -> list[Warned]:
     gap = 100 * (_probe_accuracy(unit, text, points.part, 1) - _probe_accuracy(unit, text, points.part, 2))
     nearest = float(np.median(cKDTree(points.metres).query(points.metres, k=2)[0][:, 1]))
     latitude = float(np.mean(samples_of(data).log.places.latitude))
-    likeness = float(
-        model.location_encoder.positions.kernel(torch.tensor([nearest], dtype=torch.float64, device=model.device), latitude)[0]
-    )
+    likeness = float(model.location_encoder.positions.kernel(torch.tensor([nearest]), latitude)[0])
     outside = _outside(model, data)
     return [
         Warned(

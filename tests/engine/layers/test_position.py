@@ -31,6 +31,16 @@ def test_kernel_is_the_cosine_of_codes():
     assert float(positions.kernel(torch.tensor([300.0]))[0]) == pytest.approx(cosine, abs=1e-5)
 
 
+def test_radii_keep_their_precision_wherever_the_module_is():
+    """Degrees that are not centred go through thousands of radians; a device may know no float64."""
+    positions = GridPositions(4, 0.01, 10.0, "degree")
+    assert not list(positions.buffers()) and not positions.state_dict()
+    xy, radii = np.array([[116.4, 39.9]]), np.geomspace(0.01, 10.0, 4)
+    phase = xy[0][:, None] / radii
+    expected = np.stack([np.sin(phase), np.cos(phase)], axis=-1).ravel()
+    np.testing.assert_allclose(positions.to(torch.float32)(torch.from_numpy(xy))[0], expected, atol=1e-7)
+
+
 def test_code_has_a_gradient_by_position():
     xy = torch.zeros(1, 2, requires_grad=True)
     GridPositions(4, 50.0, 1_000.0)(xy).sum().backward()

@@ -98,6 +98,13 @@ def test_where_people_are_split_those_of_the_test_part_are_answered_as_strangers
 
 
 @pytest.mark.parametrize("name", MODELS)
+def test_a_model_can_be_moved_to_a_device_without_float64(name, build):
+    model = build(name)
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    assert not [key for key, value in tensors.items() if value.dtype == torch.float64]
+
+
+@pytest.mark.parametrize("name", MODELS)
 def test_requirements_name_what_is_missing(name, tiny_city):
     assert MODELS[name].requirements(tiny_city) == []
     bare = type(tiny_city).build("bare", {"pois": tiny_city.table("pois")}, time_zone=tiny_city.time_zone)
