@@ -1,5 +1,6 @@
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from engine.city.city import open_city
 from engine.city.splits import Split
 from engine.runs import Run, RunRequest, jobs, list_runs
 from engine.scenarios.edits import HideVisits, KeepLast
+from engine.scenarios.replay import query_of
 from engine.scenarios.scenario import Scenario
 from tests.engine.runs import bigram
 from tests.engine.runs.conftest import Workers, bigram_jobs, by_hand, city, request_for
@@ -234,6 +236,18 @@ class TestRuns:
         code, _, err = mobiscope("predict", trained, "--user", "u1", "--step", 9999)
         assert code == 1
         assert "--step goes from 0 to" in err
+
+    def test_whatif_calls_a_score_a_score(self, mobiscope, trained: str, tmp_path: Path, monkeypatch) -> None:
+        query = query_of(Run.open(trained).load().data.samples, 0)
+        file = tmp_path / "scenario.json"
+        file.write_text(Scenario(query=query, edits=(KeepLast(visits=1),)).to_json())
+        command = ["whatif", file, "--run", trained]
+        assert json.loads(mobiscope(*command, "--json")[1])["normalised"] is True
+        assert "of the probability moved" in mobiscope(*command)[1]
+        predict = bigram.Bigram.predict
+        monkeypatch.setattr(bigram.Bigram, "predict", lambda *asked: replace(predict(*asked), normalised=False))
+        assert json.loads(mobiscope(*command, "--json")[1])["normalised"] is False
+        assert "of the score moved" in mobiscope(*command)[1]
 
     def test_whatif_measures_before_and_after_by_slice(self, mobiscope, trained: str, tmp_path: Path) -> None:
         """Nobody has nine thousand visits in a window, so hiding the last of them changes no sample; keeping one visit changes some."""
