@@ -450,7 +450,12 @@ class NextLocMoE(NextLocationModel):
     def effects(self) -> dict[str, Effect]:
         """What edits of places and of the question need; this model reads coordinates and times only."""
         found = {
-            "add_place": Effect("forward", "The new place is ranked by its coordinates; nobody has visited it yet."),
+            "add_place": Effect(
+                "forward",
+                "The new place is ranked by its coordinates, and counts as popular as the median place: an assumption, nobody has visited it."
+                if counts
+                else "The new place is ranked by its coordinates alone.",
+            ),
             "move_place": Effect("forward", "The place is read and ranked at its new position, in past visits too."),
             "retag_place": Effect(
                 "nothing", "This model reads no categories: what a place is for, it infers from when it is visited."

@@ -352,6 +352,27 @@ def test_a_place_far_outside_is_ranked_last_and_a_new_one_is_ranked_at_once(data
         assert (scores[:, -1] <= scores.min(1) + 1e-6).all()
 
 
+@pytest.mark.parametrize(
+    ("changes", "counts"),
+    [({"head": "mdn"}, True), ({"head": "pointer"}, True), ({"head": "mdn", "popularity_term": False}, False), ({}, False)],
+    ids=str,
+)
+def test_a_new_place_counts_as_the_model_says(data, histories, changes, counts):
+    """Beside a known place at the very same spot the new one has the popularity of the median place, or none is asked for."""
+    from engine.scenarios.apply import apply_to_places
+    from engine.scenarios.edits import AddPlace
+
+    model, places = tiny(data, **changes), histories.places
+    few = data.samples.of_part("test").histories(slice(0, 1))
+    visits = np.where(np.isin(np.arange(len(places)), few.location), 0, data.samples.log.visits_in_training)
+    known = int(visits.argmax())
+    added = AddPlace(longitude=places.longitude[known], latitude=places.latitude[known], category="Bar", name="New")
+    scores = model.predict(replace(few, places=apply_to_places((added,), places))).log_probability[0]
+    apart = np.log1p(visits[known]) - np.median(model.popularity.numpy())
+    assert scores[known] - scores[-1] == pytest.approx(0.5 * apart if counts else 0.0, abs=2e-3) and apart > 0.1
+    assert counts == ("as popular as the median place" in model.effects()["add_place"].sentence)
+
+
 def test_coordinates_in_another_projection_are_brought_home(model, histories):
     import pyproj
 
