@@ -59,6 +59,7 @@ DROP_RULES: dict[str, Rule] = {
     ),
     "NULL_ISLAND": Rule("latitude and longitude are both 0, which stands for `unknown`", "Nothing to do if they are unknown."),
     "DUPLICATE": Rule("the row repeats an earlier one in every column"),
+    "IN_EARLIER_FILE": Rule("an earlier file of the upload brought the same visit"),
     "NO_POSITION": Rule(
         "the visit's location has no position in any file", "Add a venues table with these ids, or coordinates to the visits."
     ),

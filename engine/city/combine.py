@@ -67,6 +67,8 @@ def combine(results: Sequence[ReadResult], time_zone: str | None = None) -> Comb
             if frame is not None:
                 upload.tables[name] = _with_attributes(name, frame, results)
     visits, source = _all_visits(results)
+    if visits is not None:
+        visits, source = _drop_brought_before(visits, source, cards, upload.problems)
     locations = _all_locations(results, visits, upload, cards, assumptions)
     if locations is not None:
         upload.tables["locations"] = locations
@@ -138,6 +140,33 @@ def _all_visits(results: Sequence[ReadResult]) -> tuple[pd.DataFrame | None, np.
         else:
             joined[column] = pd.concat(pieces, ignore_index=True)
     return pd.DataFrame(joined), source
+
+
+def _drop_brought_before(
+    visits: pd.DataFrame, source: np.ndarray, cards: list[list[FileCard]], problems: list[Problem]
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Leaves out visits that equal one of an earlier file in every column; those that equal one of their own file stay."""
+    if len(np.unique(source)) < 2:
+        return visits, source
+    keys = [
+        (values.cat.codes if isinstance(values.dtype, pd.CategoricalDtype) else values).to_numpy().astype(np.int64)
+        for _, values in visits.items()
+    ]
+    # The sort is stable and files come one after the other, so equal visits stand together, the earliest file's first.
+    order = np.lexsort(keys)
+    starts = np.ones(len(visits), bool)
+    starts[1:] = np.logical_or.reduce([np.diff(key[order]) != 0 for key in keys])
+    first = np.flatnonzero(starts)[np.cumsum(starts) - 1]
+    again = np.zeros(len(visits), bool)
+    again[order] = source[order] > source[order[first]]
+    if not again.any():
+        return visits, source
+    for index in np.unique(source[again]):
+        rows = int((again & (source == index)).sum())
+        cards[index] = [drop_later(card, "IN_EARLIER_FILE", rows) if card.table == "visits" else card for card in cards[index]]
+        found = f"{rows:,} visits equal those of an earlier file of the upload in every column; the earlier ones are kept."
+        problems.append(Problem("IN_EARLIER_FILE", found, "", _file(cards[index]), rows=rows, fatal=False))
+    return visits[~again].reset_index(drop=True), source[~again]
 
 
 def _all_locations(

@@ -7,7 +7,7 @@ import pytest
 
 from engine.city import reading
 from engine.city.recipe import IngestChoices
-from tests.engine.city.upload_files import GOLDEN, HEADER, bring, city_of, fatal, table, with_column
+from tests.engine.city.upload_files import GOLDEN, HEADER, bring, city_of, dropped, fatal, table, warnings, with_column
 
 
 def test_all_problems_of_an_upload_are_told_at_once(tmp_path: Path) -> None:
@@ -58,3 +58,29 @@ def test_a_mistake_of_ours_while_joining_files_is_said_as_one(tmp_path: Path, mo
     upload = reading.read_upload([(path, "a.csv")], IngestChoices(), tmp_path)
     assert "KeyError" in fatal(upload)["INTERNAL"].found
     assert [card.rows_kept for card in upload.combined.card.files] == [40]
+
+
+def test_visits_that_an_earlier_file_brought_are_left_out_and_counted(tmp_path: Path) -> None:
+    """Two exports overlap by ten rows, which stand in the second one's card."""
+    upload = bring(tmp_path, {"march.csv": table(GOLDEN[:25]), "april.csv": table(GOLDEN[15:])})
+    march, april = upload.combined.card.files
+    assert (march.rows_kept, april.rows_kept) == (25, 15)
+    assert dropped(upload) == {"IN_EARLIER_FILE": 10}
+    assert (warnings(upload)["IN_EARLIER_FILE"].file, warnings(upload)["IN_EARLIER_FILE"].rows) == ("april.csv", 10)
+    assert city_of(upload).fingerprint == city_of(bring(tmp_path, {"all.csv": table(GOLDEN)})).fingerprint
+
+
+def test_visits_of_two_files_that_differ_in_anything_are_kept(tmp_path: Path) -> None:
+    """The same rows, but one person, one place or one second off."""
+    first, second, third = GOLDEN[0], GOLDEN[1], GOLDEN[2]
+    other = [["u9", *first[1:]], [second[0], "v9", *second[2:]], [*third[:4], third[4].replace("00Z", "01Z"), third[5]]]
+    upload = bring(tmp_path, {"a.csv": table(GOLDEN[:3]), "b.csv": table(other)})
+    assert dropped(upload) == {}
+    assert len(city_of(upload).table("visits")) == 6
+
+
+def test_rows_a_file_repeats_for_reasons_of_its_own_are_not_blamed_on_another(tmp_path: Path) -> None:
+    """A serial number tells two rows apart; the other file has other visits."""
+    rows = [[*row, str(index)] for index, row in enumerate([*GOLDEN[:20], GOLDEN[3]])]
+    upload = bring(tmp_path, {"a.csv": table(GOLDEN[20:]), "b.csv": table(rows, [*HEADER, "serial"])})
+    assert len(city_of(upload).table("visits")) == 41
