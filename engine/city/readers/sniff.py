@@ -131,7 +131,7 @@ def _sniff_text(file: SniffedFile, folder: Path, chosen: str | None) -> SniffedF
     nuls = 0
     if encoding != "utf-8":
         path, nuls = _to_utf8(file, folder, encoding)
-    elif b"\x00" in file.head or _holds_nul(path):
+    elif b"\x00" in file.head or _holds(path, b"\x00"):
         path, nuls = _to_utf8(file, folder, "utf-8")
     if nuls:
         problems.append(Problem("NUL", f"{nuls:,} NUL bytes were removed.", "", file.name, rows=nuls, fatal=False))
@@ -172,6 +172,9 @@ def _sniff_text(file: SniffedFile, folder: Path, chosen: str | None) -> SniffedF
             ]
         )
     text = sniff_table(sample, encoding, certain)
+    if not whole and not text.quoted:
+        # Names with a delimiter in them may come late; unquoted, their rows would fall apart.
+        text = replace(text, quoted=_holds(path, *(mark + b'"' for mark in (text.delimiter.encode(), b"\n", b"\r"))))
     if text.header:
         _check_columns(text.columns, file.name)
     return replace(seen, text=text, columns=text.columns)
@@ -347,11 +350,14 @@ def _undecodable(path: Path) -> bytes | None:
     return b"".join(lines)
 
 
-def _holds_nul(path: Path) -> bool:
+def _holds(path: Path, *marks: bytes) -> bool:
+    """Whether any of some short byte strings stands anywhere in a file."""
+    end, longest = b"", max(map(len, marks))
     with path.open("rb") as file:
         while chunk := file.read(8 << 20):
-            if b"\x00" in chunk:
+            if any(mark in end + chunk for mark in marks):
                 return True
+            end = chunk[len(chunk) - longest + 1 :]
     return False
 
 

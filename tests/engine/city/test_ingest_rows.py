@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from engine.city.readers.archives import LIMITS
+from engine.city.readers.sniff import SAMPLE_BYTES
 from tests.engine.city.upload_files import (
     GOLDEN,
     HEADER,
@@ -109,6 +110,17 @@ def test_28_a_quote_that_never_closes_is_refused_with_its_line(tmp_path: Path) -
 def test_28_quoted_fields_may_hold_delimiters_quotes_and_line_ends(tmp_path: Path) -> None:
     rows = [[*row[:5], f'"{row[5]}, ""the\nbest"""'] for row in GOLDEN]
     assert 'Bar, "the\nbest"' in set(city_of(read_golden(tmp_path, rows)).table("locations")["category"])
+
+
+def test_28_quotes_that_first_come_late_in_a_large_file_are_quotes(tmp_path: Path) -> None:
+    """Thousands of plain names, then one with a comma in it."""
+    rows = [[f"u{index}", *GOLDEN[index % 40][1:]] for index in range(6000)]
+    rows[5990] = ["u5990", "v9", "40.75", "-73.98", "2012-04-09T08:00:00Z", '"Bar, Grill"']
+    content = table(rows)
+    assert content.index(b'"') > SAMPLE_BYTES
+    upload = bring(tmp_path, {"x.csv": content})
+    assert dropped(upload) == {}
+    assert "Bar, Grill" in set(city_of(upload).table("locations")["category"])
 
 
 def test_31_too_many_columns_are_refused(tmp_path: Path) -> None:
