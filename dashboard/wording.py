@@ -91,6 +91,13 @@ def significant(number: float, digits: int = 3) -> str:
     return f"{number:,.{max(decimals, 0)}f}"
 
 
+def signed(number: float, digits: int = 3) -> str:
+    """A change with its sign: +12.3, −4, 0."""
+    if not number:
+        return "0"
+    return f"{'+' if number > 0 else '−'}{significant(abs(number), digits)}"
+
+
 def percent(share: float, digits: int = 3) -> str:
     """A share between 0 and 1 as a percentage."""
     if not math.isfinite(share):

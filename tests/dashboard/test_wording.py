@@ -107,3 +107,7 @@ def test_options_of_one_name_are_told_apart_by_their_key_and_others_stay_as_they
     assert list(apart) == list(labels)
     assert len(set(apart.values())) == 4
     assert apart["c"] == "Halden" and apart["b"] == "New York (b)" and apart["d"] == "New York (a)"
+
+
+def test_a_change_has_its_sign_and_none_has_no_sign() -> None:
+    assert [wording.signed(number) for number in (12.345, -4.0, 0.0)] == ["+12.3", "−4.00", "0"]
