@@ -226,6 +226,23 @@ def compared(run_id: str, predictor: str, scenario: "Scenario") -> "CurveCompari
     return _compared(run_id, predictor, scenario.digest, str(store.home()), weights_stamp(run_id), scenario)
 
 
+@st.cache_data(max_entries=8, show_spinner="Asking networks with units dropped at random")
+def _thinned(
+    run_id: str, predictor: str, digest: str, draws: int, home: str, stamp: int, _scenario: "Scenario"
+) -> np.ndarray | None:
+    from engine.scenarios.cell_compare import thinned_changes
+
+    base = grounds(run_id)
+    others = () if predictor == base.encoder.name else (predictor,)
+    changes = thinned_changes(curve_predictors(run_id, others)[predictor], base, _scenario, draws)
+    return None if changes is None else changes.astype(np.float32)
+
+
+def thinned(run_id: str, predictor: str, scenario: "Scenario", draws: int) -> np.ndarray | None:
+    """(draw, cell, 24) changes of trips by networks with units dropped at random; None where there are none to drop."""
+    return _thinned(run_id, predictor, scenario.digest, draws, str(store.home()), weights_stamp(run_id), scenario)
+
+
 @st.cache_data(max_entries=32, show_spinner="Clustering the curves")
 def _curve_clusters(run_id: str, count: int, home: str, stamp: int) -> np.ndarray:
     from engine.evaluation.curve_clusters import curve_clusters
