@@ -84,7 +84,7 @@ class TextSniff:
         decimal: `.` or `,`.
         quoted: Whether fields are enclosed in double quotes.
         header: Whether the first row names the columns.
-        columns: Names from the header, or `column 1`, `column 2`, ...
+        columns: Names from the header; `column 1`, `column 2`, ... where it has none.
         rows: Up to 200 first rows below the header, as text.
     """
 

@@ -196,7 +196,7 @@ def sniff_table(sample: str, encoding: str = "utf-8", certain: bool = True) -> T
     parsed = [tuple(field.strip() for field in row) for row in _parse(sample, delimiter)][: SAMPLE_ROWS + 1]
     first, below = parsed[0], parsed[1:]
     header = _is_header(first, below)
-    columns = first if header else tuple(f"column {index + 1}" for index in range(len(first)))
+    columns = tuple((name if header else "") or f"column {index + 1}" for index, name in enumerate(first))
     data = tuple(below if header else parsed[:SAMPLE_ROWS])
     decimal = "."
     if delimiter != ",":
@@ -242,7 +242,7 @@ def _check_columns(columns: Sequence[str], name: str) -> None:
         problems.append(
             Problem("COLUMNS", f"The table has {len(columns):,} columns.", f"At most {LIMITS.columns:,} are read.", name)
         )
-    twice = [column for column, count in Counter(columns).items() if count > 1 and column]
+    twice = [column for column, count in Counter(columns).items() if count > 1]
     if twice:
         listed = ", ".join(f"`{column[:40]}`" for column in twice[:5])
         problems.append(

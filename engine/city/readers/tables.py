@@ -149,12 +149,12 @@ class Table:
 
 
 def as_text(values: pa.Array) -> pa.Array:
-    """Values as trimmed text without null; whole floats as integers, so that `7.0` is `7`."""
+    """Values as trimmed text without null, NaN and infinity; whole floats as integers, so that `7.0` is `7`."""
     if pa.types.is_floating(values.type):
-        numbers = values.to_numpy(zero_copy_only=False)
-        finite = numbers[np.isfinite(numbers)]
-        if len(finite) == 0 or (np.all(finite == np.floor(finite)) and np.all(np.abs(finite) < 2**53)):
-            values = pc.cast(pc.if_else(pc.is_nan(values), None, values), pa.int64())
+        values = pc.if_else(pc.is_finite(values), values, None)
+        numbers = values.drop_null().to_numpy()
+        if np.all(numbers == np.floor(numbers)) and np.all(np.abs(numbers) < 2**53):
+            values = pc.cast(values, pa.int64())
     if not pa.types.is_string(values.type):
         values = pc.cast(values, pa.string())
     text = pc.utf8_trim_whitespace(pc.fill_null(values, ""))

@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,6 +15,7 @@ from tests.engine.city.upload_files import (
     bring,
     choose,
     city_of,
+    dropped,
     fatal,
     table,
 )
@@ -54,3 +56,12 @@ def test_32_a_column_of_the_wrong_type_is_named(tmp_path: Path) -> None:
 
 def test_32_a_parquet_file_cut_short_is_refused(tmp_path: Path) -> None:
     assert "DAMAGED_PARQUET" in fatal(bring(tmp_path, {"x.parquet": parquet(typed_golden())[:-20]}))
+
+
+def test_32_ids_written_as_numbers_are_whole_and_infinity_is_no_id(tmp_path: Path) -> None:
+    frame = typed_golden()
+    frame["user_id"] = [float(row % 4) for row in range(40)]
+    frame.loc[[3, 4], "user_id"] = [np.inf, np.nan]
+    upload = bring(tmp_path, {"x.parquet": parquet(frame)})
+    assert dropped(upload) == {"USER_MISSING": 2}
+    assert set(city_of(upload).table("visits")["user_id"]) == {"0", "1", "2", "3"}

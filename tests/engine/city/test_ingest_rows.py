@@ -80,6 +80,15 @@ def test_26_duplicate_column_names_are_refused(tmp_path: Path) -> None:
     assert problem.column == "latitude"
 
 
+def test_26_columns_without_a_name_are_no_duplicates(tmp_path: Path) -> None:
+    """Two empty columns at the end, as spreadsheets write them, and a repeated row, for which all columns are compared."""
+    rows = [[*row, "", ""] for row in [*GOLDEN, GOLDEN[3]]]
+    rows[3][6] = rows[-1][6] = "a note"
+    upload = bring(tmp_path, {"x.csv": table(rows, [*HEADER, "", ""])})
+    assert [column.name for column in upload.seen[0].columns][-2:] == ["column 7", "column 8"]
+    assert dropped(upload) == {"DUPLICATE": 1}
+
+
 def test_27_a_few_ragged_rows_are_dropped_with_their_numbers(tmp_path: Path) -> None:
     rows = golden_rows(300)
     rows[9] = rows[9][:4]
