@@ -15,6 +15,7 @@ from dashboard.views import city_map
 from dashboard.views.export_menu import export_menu
 from engine.city.samples import VisitLog
 from engine.errors import MobiscopeError
+from engine.evaluation.slices import popularity_deciles
 
 METHODS = {"umap": "UMAP", "tsne": "t-SNE", "pca": "PCA"}
 COLOURINGS = {
@@ -51,7 +52,7 @@ def colouring(kind: str, run_id: str, name: str, log: VisitLog) -> Colouring:
         case "visits":
             return Colouring("visits in training, log10(1 + n)", values=np.log10(1.0 + log.visits_in_training))
         case "decile":
-            return Colouring("popularity decile, 10 most visited", values=deciles(log).astype(float))
+            return Colouring("popularity decile, 10 most visited", values=popularity_deciles(log).astype(float))
         case "seen":
             groups = np.where(log.hidden, "hidden from training", np.where(log.seen, "seen in training", "no visit in training"))
             palette = {
@@ -73,21 +74,12 @@ def colouring(kind: str, run_id: str, name: str, log: VisitLog) -> Colouring:
             )
 
 
-def deciles(log: VisitLog) -> np.ndarray:
-    """(location,) popularity decile by training visits, 10 the most visited; 0 without one."""
-    from scipy.stats import rankdata
-
-    found = np.zeros(len(log.places), np.int64)
-    found[log.seen] = np.ceil(10 * rankdata(log.visits_in_training[log.seen]) / max(int(log.seen.sum()), 1))
-    return found
-
-
 def picture(run_id: str, name: str, method: str, colour: str, log: VisitLog) -> None:
     """The picture with its quality; computed in the background when it is not cached."""
     from engine.projection import project_embedding, start_projection
 
     embedding = cached.embeddings(run_id)[name]
-    strata = deciles(log) if embedding.subject == "location" else None
+    strata = popularity_deciles(log) if embedding.subject == "location" else None
     panels.panel(
         f"{METHODS[method]} of {embedding.title[0].lower()}{embedding.title[1:]}",
         f"Drawn: {wording.count(len(embedding.ids))} vectors of {embedding.vectors.shape[1]} numbers, laid out so that like ones lie near. {embedding.meaning}",

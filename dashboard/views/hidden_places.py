@@ -6,11 +6,11 @@ import streamlit as st
 
 from dashboard import cached, navigation, panels, session, wording
 from dashboard.figures.projection_scatter import Colouring, projection_scatter
-from dashboard.views.embedding import deciles
 from dashboard.views.export_menu import export_menu
 from engine.city.location_list import read_location_list
 from engine.city.samples import VisitLog
 from engine.errors import MobiscopeError
+from engine.evaluation.slices import popularity_deciles
 
 ORIGIN = "places to hide from training"
 _HIDDEN = "train.hidden"
@@ -81,7 +81,7 @@ def _picture(log: VisitLog, ids: np.ndarray, chosen: set[str]) -> None:
         [f"{name}, {int(visits):,} visits in training" for name, visits in zip(places.names, log.visits_in_training, strict=True)],
         object,
     )
-    colouring = Colouring("popularity decile, 10 most visited", values=deciles(log).astype(float))
+    colouring = Colouring("popularity decile, 10 most visited", values=popularity_deciles(log).astype(float))
     figure = projection_scatter(position, ids, labels, colouring, chosen, session.theme(), height=440)
     state = st.plotly_chart(
         figure,

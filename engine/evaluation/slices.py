@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from engine.city.city import City
-from engine.city.samples import Samples
+from engine.city.samples import Samples, VisitLog
 from engine.errors import MobiscopeError
 
 Codes = tuple[np.ndarray, Sequence[str]]
@@ -71,12 +71,18 @@ def slice_labels(samples: Samples, city: City, slices: Iterable[str] | None = No
     return pd.DataFrame(columns)
 
 
-def _popularity(samples: Samples, city: City) -> Codes:
-    log = samples.log
+def popularity_deciles(log: VisitLog) -> np.ndarray:
+    """(location,) int64: tenth of the places by their visits in training, 10 the most visited; 0 for places without one.
+
+    Places with equally many visits share the mean of their ranks, so that no decile cuts through them.
+    """
     decile = np.zeros(len(log.places), np.int64)
-    # Places with equally many visits share the mean of their ranks, so that no decile cuts through them.
     decile[log.seen] = np.ceil(10 * _mean_ranks(log.visits_in_training[log.seen]) / max(log.seen.sum(), 1)).astype(np.int64)
-    return decile[samples.true_location], DECILES
+    return decile
+
+
+def _popularity(samples: Samples, city: City) -> Codes:
+    return popularity_deciles(samples.log)[samples.true_location], DECILES
 
 
 def _mean_ranks(values: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dashboard.session import Selection
-from dashboard.views.embedding import deciles
+from engine.evaluation.slices import popularity_deciles
 from engine.projection import project_embedding
 from engine.runs import Run, list_runs
 from engine.scenarios.edits import ClosePlace, HideVisits
@@ -122,7 +122,7 @@ def test_too_many_points_are_sampled_by_stratum_and_the_page_says_so(page, monke
     monkeypatch.setattr("engine.projection.MOST_POINTS", 60)
     run = Run.open(next(run.id for run in list_runs() if run.name == "first")).load()
     log = run.data.samples.log
-    project_embedding(run.model.embeddings(log.places)["location"].vectors, "pca", strata=deciles(log))
+    project_embedding(run.model.embeddings(log.places)["location"].vectors, "pca", strata=popularity_deciles(log))
     at = page("embeddings")
     at.session_state["embeddings.method"] = "pca"
     at.run()
