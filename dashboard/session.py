@@ -6,7 +6,7 @@ back to it. Nothing here is shared between sessions.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 import streamlit as st
 
@@ -15,6 +15,8 @@ from engine.errors import MobiscopeError
 
 T = TypeVar("T")
 Kind = Literal["location", "cell", "user"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""What can be selected."""
 Theme = Literal["light", "dark"]
 
 _PREFIX = "mobiscope."

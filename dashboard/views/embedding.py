@@ -80,10 +80,12 @@ def picture(run_id: str, name: str, method: str, colour: str, log: VisitLog) -> 
 
     embedding = cached.embeddings(run_id)[name]
     strata = popularity_deciles(log) if embedding.subject == "location" else None
+    can_select = embedding.subject in session.KINDS
     panels.panel(
         f"{METHODS[method]} of {embedding.title[0].lower()}{embedding.title[1:]}",
         f"Drawn: {wording.count(len(embedding.ids))} vectors of {embedding.vectors.shape[1]} numbers, laid out so that like ones lie near. {embedding.meaning}",
-        "Read: near dots are alike if the trust printed below is high. Draw a lasso: what it catches lights up on the map.",
+        "Read: near dots are alike if the trust printed below is high."
+        + (" Draw a lasso: what it catches is selected on every page." if can_select else ""),
         "Do not conclude from distances between clusters, from their size or from the axes; they mean nothing in UMAP and t-SNE.",
         "Trustworthiness: Venna and Kaski (2006).",
     )
@@ -112,14 +114,15 @@ def picture(run_id: str, name: str, method: str, colour: str, log: VisitLog) -> 
     state = st.plotly_chart(
         figure,
         key=f"embeddings.picture.{run_id}.{name}.{method}",
-        on_select="rerun",
+        on_select="rerun" if can_select else "ignore",
         selection_mode=("lasso", "box", "points"),
         config={"displaylogo": False, "modeBarButtonsToRemove": ["autoScale2d"], "scrollZoom": True},
     )
-    caught = tuple(str(point["customdata"]) for point in state["selection"]["points"] if point.get("customdata") is not None)
+    points = state["selection"]["points"] if can_select else []
+    caught = tuple(str(point["customdata"]) for point in points if point.get("customdata") is not None)
     if caught and caught != session.get("embeddings.caught", ()):
         session.put("embeddings.caught", caught)
-        session.select(caught, ORIGIN, kind="user" if embedding.subject == "user" else "location")
+        session.select(caught, ORIGIN, kind=embedding.subject)
         st.rerun()
     said = (
         f"Trustworthiness {shown.trustworthiness:.2f} and neighbour overlap {wording.percent(shown.neighbour_overlap)} at "

@@ -131,6 +131,30 @@ def test_too_many_points_are_sampled_by_stratum_and_the_page_says_so(page, monke
     assert len(figures(at)[0]["data"][0]["customdata"]) < len(log.places)
 
 
+@pytest.mark.parametrize(("name", "kind"), [("hour", None), ("weekday", None), ("user", "user"), ("place", "location")])
+def test_a_lasso_selects_what_can_be_selected_and_no_hours(page, name, kind) -> None:
+    run = Run.open(next(run.id for run in list_runs() if run.name == "first")).load()
+    log = run.data.samples.log
+    embedding = run.model.embeddings(log.places)[name]
+    strata = popularity_deciles(log) if embedding.subject == "location" else None
+    project_embedding(embedding.vectors, "pca", strata=strata)
+    at = page("embeddings")
+    at.session_state["embeddings.method"] = "pca"
+    at.session_state["embeddings.name"] = name
+    at.run()
+    caught = [{"customdata": str(embedding.ids[1])}]
+    key = f"embeddings.picture.{at.session_state['mobiscope.run']}.{name}.pca"
+    at.session_state[key] = {"selection": {"points": caught, "point_indices": [1], "box": [], "lasso": []}}
+    at.run()
+    assert_healthy(at)
+    assert ("Draw a lasso" in words(at)) is (kind is not None)
+    if kind is None:
+        assert "mobiscope.selection" not in at.session_state
+    else:
+        chosen = at.session_state["mobiscope.selection"]
+        assert (chosen.kind, chosen.ids) == (kind, (str(embedding.ids[1]),))
+
+
 @pytest.mark.parametrize("shown", ["text", "place", "colour", "change"])
 def test_the_field_of_a_model_is_drawn(page, shown) -> None:
     at = page("embeddings")
