@@ -19,7 +19,7 @@ from dashboard.views.report_button import report_button
 from engine.errors import MobiscopeError
 from engine.evaluation.flow_metrics import FLOW_METRICS
 from engine.scenarios.cell_compare import CurveComparison, compare_curve_metrics
-from engine.scenarios.scenario import EditStack, Scenario
+from engine.scenarios.scenario import Scenario
 
 if TYPE_CHECKING:
     from engine.models.answers import CurvePredictor
@@ -49,7 +49,7 @@ def draw(slug: str, run_id: str) -> None:
         with head:
             panels.head(QUESTION)
         panels.refusal(error)
-        st.button("Start over", key="what_if.misfit", on_click=cell_stack.IN_HAND.set_stack, args=(EditStack(),), type="primary")
+        st.button("Start over", key="what_if.misfit", on_click=cell_stack.IN_HAND.start_over, type="primary")
         return
     with head:
         panels.head(QUESTION, _answer(comparison, scenario, predictor, outlines))

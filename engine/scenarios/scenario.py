@@ -79,10 +79,6 @@ class Scenario(BaseModel):
             edit.pop("entry", None)
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
-    def with_edits(self, edits: tuple[AnyEdit, ...]) -> Self:
-        """The same scenario with other edits."""
-        return self.model_copy(update={"edits": edits})
-
 
 @dataclass(frozen=True)
 class EditStack:

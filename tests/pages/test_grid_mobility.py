@@ -292,7 +292,7 @@ def test_an_edit_changes_its_neighbourhood_on_the_map_and_can_be_undone(page) ->
     assert len(set(clocks(at)[0]["codes"])) < 10
     at.session_state["mobiscope.what_if.cells.stack"] = (
         "aldhaven",
-        EditStack((ChangePois(cell_id="r000c000", counts={"Food": 30}),)),
+        EditStack().push(ChangePois(cell_id="r000c000", counts={"Food": 30})),
     )
     at.run()
     assert_healthy(at)
