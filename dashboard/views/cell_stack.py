@@ -38,7 +38,7 @@ def draw(current: Scenario, predictor: CurvePredictor, run_id: str) -> None:
         current,
         run_id,
         words=lambda edit: edit.describe(),
-        effect=lambda edit: effect_on_curves(edit, predictor),
+        effect=lambda edit: effect_on_curves(edit, predictor, cell_data.grounds(run_id).city),
         load=load,
         below=below,
     )

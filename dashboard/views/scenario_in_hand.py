@@ -92,6 +92,8 @@ class ScenarioInHand:
             needed = effect(edit)
             if needed.needs not in self._silent:
                 st.caption(f"Needs: {wording.literal(needed.needs)}. {wording.literal(needed.sentence, limit=400)}")
+            if needed.note:
+                st.caption(wording.literal(needed.note, limit=400))
             below(edit, position)
 
     def _undo(self) -> None:

@@ -20,10 +20,12 @@ def whatif_cells(loaded: Any, scenario: Any, run: str, top: int, as_json: bool) 
         top: How many cells to list.
         as_json: Print one JSON object, with the 24 hours of every listed cell.
     """
-    from engine.scenarios.cell_compare import Grounds, compare_curves
+    from engine.scenarios.cell_compare import Grounds, compare_curves, effect_on_curves
 
     grounds = Grounds(loaded.model, loaded.data.city, loaded.data.cells, loaded.data.inputs)
     comparison = compare_curves(loaded.model, grounds, scenario)
+    noted = [(edit.describe(), effect_on_curves(edit, loaded.model, grounds.city).note) for edit in scenario.edits]
+    notes = [f"{done[0].upper()}{done[1:]}: {note}" for done, note in noted if note]
     changed = int(comparison.changed.sum())
     table = comparison.cells[comparison.changed]
     table = table.iloc[(-table["change"].abs()).argsort(kind="stable")].head(top)
@@ -32,13 +34,15 @@ def whatif_cells(loaded: Any, scenario: Any, run: str, top: int, as_json: bool) 
         for told, row in zip(cells, table.index, strict=True):
             told["hours_before"], told["hours_after"] = comparison.before[row].tolist(), comparison.after[row].tolist()
         summary = {"scenario": scenario.name, "digest": scenario.digest, "run": run, "changed": changed}
-        print_json(summary | {"trips_a_day": float(comparison.change.sum()), "cells": cells})
+        print_json(summary | {"trips_a_day": float(comparison.change.sum()), "notes": notes, "cells": cells})
         return
     edits = "; ".join(edit.describe() for edit in scenario.edits) or "no edits"
     total = float(comparison.change.sum())
     out.print(
         escape(f"{scenario.name}: {edits}. {changed:,} of {len(comparison.cell_ids):,} cells change, {total:+,.1f} trips a day.")
     )
+    for note in notes:
+        out.print(escape(note), soft_wrap=True)
     shown = Table("cell", "district", "edit", "steps", "trips a day before", "after", "change", "largest in an hour")
     cell: Any
     for cell in table.itertuples():

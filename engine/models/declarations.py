@@ -50,10 +50,17 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Effect:
-    """What an edit needs before this model can answer to it."""
+    """What an edit needs before this model can answer to it.
+
+    Attributes:
+        needs: What has to be done.
+        sentence: The same in words.
+        note: What the edit does beside what it says; empty where that is nothing.
+    """
 
     needs: Literal["forward", "re-encode", "re-fit", "nothing"]
     sentence: str
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Before and after: what edits of cells change in the curves of all cells, and in the figures over the test cells."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -20,9 +20,14 @@ from engine.models.declarations import Effect
 from engine.scenarios.apply import mechanism_of
 from engine.scenarios.cell_apply import check_cell_scenario, edit_cells, edit_inputs, edited_cells
 from engine.scenarios.cell_edits import LeaveDistrictOut
-from engine.scenarios.cell_tables import edit_city
+from engine.scenarios.cell_tables import edit_city, outdated_descriptions
 from engine.scenarios.edits import AnyEdit
 from engine.scenarios.scenario import Scenario
+
+OUTDATED = (
+    "The stored description of what is changed speaks of what was there before, so it is left out; the run's describer, if it has one, "
+    "says what is there now."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,12 +270,17 @@ def refit_baseline(name: str, grounds: Grounds, edit: LeaveDistrictOut, seed: in
     return _compared(before, after, scenario, held_out)
 
 
-def effect_on_curves(edit: AnyEdit, predictor: CurvePredictor) -> Effect:
-    """What an edit needs before this predictor of curves can answer to it."""
+def effect_on_curves(edit: AnyEdit, predictor: CurvePredictor, city: City) -> Effect:
+    """What an edit of a city's cells needs before this predictor of curves can answer to it, and what it does beside."""
     if isinstance(edit, LeaveDistrictOut):
         if edit.refit:
             return Effect("re-fit", "Needs a training of its own, without the flows of that district.")
         return Effect("forward", "Changes which cells are judged; the curves stay.")
     if edit.subject == "mechanism" and not isinstance(predictor, GridModel):
         return Effect("nothing", f"{predictor.title} has no mechanism to override.")
-    return predictor.effects().get(edit.kind, Effect("forward", "Answered by a forward pass."))
+    effects = predictor.effects()
+    effect = effects.get(edit.kind, Effect("forward", "Answered by a forward pass."))
+    words = effects.get("change_description", effect)
+    if "nothing" not in (effect.needs, words.needs) and outdated_descriptions(edit, city).any():
+        return replace(effect, note=OUTDATED)
+    return effect

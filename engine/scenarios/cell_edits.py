@@ -30,6 +30,11 @@ class CellEdit(Edit):
     subject: ClassVar[Subject] = "cells"
     cell_id: Identifier
 
+    @property
+    def outdates(self) -> ModalityName | None:
+        """The modality that is another one afterwards, so that what was said about it speaks of the past; None where there is none."""
+        return None
+
 
 class ChangePois(CellEdit):
     """How many places of a category stand in a cell, or the value of an attribute that came with the zones."""
@@ -40,6 +45,10 @@ class ChangePois(CellEdit):
         max_length=200,
         description=f"Category (root or leaf) to a whole number up to {MOST_PLACES:,}, or attribute of the zones to any number.",
     )
+
+    @property
+    def outdates(self) -> ModalityName:  # noqa: D102
+        return "poi"
 
     def describe(self) -> str:
         """The edit as a phrase."""
@@ -59,6 +68,10 @@ class ChangeBuildings(CellEdit):
         if (self.factor is None) == (self.metres is None):
             raise ValueError("give either a factor or a height in metres")
         return self
+
+    @property
+    def outdates(self) -> ModalityName:  # noqa: D102
+        return "height"
 
     def describe(self) -> str:
         """The edit as a phrase."""
@@ -92,6 +105,10 @@ class ChangeTile(CellEdit):
         if (self.from_cell is None) == (self.image is None):
             raise ValueError("give either the cell whose tile is taken or a picture")
         return self
+
+    @property
+    def outdates(self) -> ModalityName:  # noqa: D102
+        return self.modality
 
     @property
     def picture(self) -> bytes:

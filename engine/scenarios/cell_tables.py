@@ -14,7 +14,7 @@ from engine.city.schema import WGS84
 from engine.encoders.cell_pictures import pictures_of_cell
 from engine.encoders.describe import ANY_PROMPT
 from engine.errors import MobiscopeError, ScenarioError
-from engine.scenarios.cell_edits import MOST_PLACES, ChangeBuildings, ChangeDescription, ChangePois, ChangeTile
+from engine.scenarios.cell_edits import MOST_PLACES, CellEdit, ChangeBuildings, ChangeDescription, ChangePois, ChangeTile
 from engine.scenarios.edits import AnyEdit
 
 EDITED = "scenario"
@@ -24,10 +24,16 @@ EDITED = "scenario"
 def edit_city(edits: Iterable[AnyEdit], city: City) -> City:
     """The city under the edits of its tables, in memory, with its own fingerprint; the same object where there are none.
 
+    Stored descriptions of what is changed go with it, so that whoever describes the cell speaks of what is there now.
+
     Raises:
         ScenarioError: If an edit does not fit the city.
     """
     for edit in edits:
+        outdated = outdated_descriptions(edit, city)
+        if outdated.any():
+            kept = city.table("descriptions")[~outdated]
+            city = city.replace(descriptions=kept.reset_index(drop=True) if len(kept) else None)
         match edit:
             case ChangePois():
                 city = _change_pois(city, edit)
@@ -38,6 +44,18 @@ def edit_city(edits: Iterable[AnyEdit], city: City) -> City:
             case ChangeDescription():
                 city = _describe(city, edit)
     return city
+
+
+def outdated_descriptions(edit: AnyEdit, city: City) -> np.ndarray:
+    """(row,) bool: the stored descriptions that speak of what was there before an edit; (0,) where it changes nothing of that kind.
+
+    Words of a scenario stay: they are an edit too.
+    """
+    if not isinstance(edit, CellEdit) or edit.outdates is None or not city.has("descriptions"):
+        return np.zeros(0, bool)
+    table = city.table("descriptions")
+    about = (table["subject"] == "cell") & (table["subject_id"] == edit.cell_id) & (table["modality"] == edit.outdates)
+    return (about & (table["source"] != EDITED)).to_numpy()
 
 
 def _row_of(city: City, cell: str) -> int:

@@ -4,6 +4,7 @@ import base64
 import io
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
@@ -25,6 +26,7 @@ from engine.models.lmemr_config import LMEMRConfig
 from engine.scenarios.apply import check_scenario
 from engine.scenarios.cell_apply import check_cell_scenario, edit_cells, edit_inputs
 from engine.scenarios.cell_compare import (
+    OUTDATED,
     Grounds,
     compare_curve_metrics,
     compare_curves,
@@ -197,6 +199,42 @@ def test_a_description_of_a_scenario_is_read_whichever_prompt_the_run_asks(groun
     assert words[list(grounds.cells.cell_ids).index("r002c002")] == "Towers."
 
 
+@pytest.mark.parametrize(
+    ("edit", "modality"),
+    [
+        (ChangePois(cell_id="r002c002", counts={"Food": 40}), "poi"),
+        (ChangeBuildings(cell_id="r002c002", factor=4), "height"),
+        (ChangeTile(cell_id="r002c002", modality="satellite", from_cell="r005c005"), "satellite"),
+        (ChangeTile(cell_id="r002c002", modality="height", from_cell="r005c005"), "height"),
+    ],
+)
+def test_what_is_changed_is_not_described_as_it_was(grounds, edit, modality):
+    """A captioned city: the one stored text about what is edited goes, rules speak of what is there now, and the effect says so."""
+    told = {"subject": "cell", "subject_id": grounds.cells.cell_ids, "source": "seer"}
+    tables = [pd.DataFrame(told | {"modality": name, "text": f"The {name} as it was."}) for name in MODALITIES]
+    captioned = grounds.city.replace(descriptions=pd.concat(tables, ignore_index=True))
+    inputs = grounds.encoder.encode(captioned, grounds.cells)
+    under = edited(Grounds(grounds.encoder, captioned, grounds.cells, inputs), Scenario(edits=(edit,)))
+    ruled = edited(grounds, Scenario(edits=(edit,)))
+    row = list(grounds.cells.cell_ids).index("r002c002")
+    for name in MODALITIES:
+        expected = [f"The {name} as it was."] * len(grounds.cells)
+        if name == modality:
+            expected[row] = ruled.inputs.modalities[name].captions[row]
+        assert list(under.inputs.modalities[name].captions) == expected
+    assert effect_on_curves(edit, grounds.encoder, captioned).note == OUTDATED
+    assert not effect_on_curves(edit, grounds.encoder, grounds.city).note
+    assert not effect_on_curves(DropModality(modality=modality), grounds.encoder, captioned).note
+
+
+def test_words_of_a_scenario_stay_whatever_else_it_changes(grounds):
+    here, _ = ids(grounds)
+    edits = (ChangeDescription(cell_id=here, modality="poi", text="A harbour."), ChangePois(cell_id=here, counts={"Food": 40}))
+    for order in (edits, edits[::-1]):
+        words = edited(grounds, Scenario(edits=order)).inputs.modalities["poi"].captions
+        assert words[list(grounds.cells.cell_ids).index(here)] == "A harbour."
+
+
 def test_a_blend_ends_where_the_other_cell_is_and_begins_where_this_one_is(grounds):
     """Alpha 1 gives every modality of the other cell, alpha 0 changes nothing, one half lies in the middle."""
     here, there = (list(grounds.cells.cell_ids).index(cell) for cell in ids(grounds))
@@ -275,7 +313,7 @@ def test_baselines_answer_the_same_edits(grounds, forest):
     here, there = ids(grounds)
     found = compare_curves(forest, grounds, Scenario(edits=(BlendCells(cell_id=here, like=there),)))
     assert list(found.cell_ids[found.changed]) == [here]
-    assert effect_on_curves(CutEdge(cell_id=here, neighbour="r002c003"), forest).needs == "nothing"
+    assert effect_on_curves(CutEdge(cell_id=here, neighbour="r002c003"), forest, grounds.city).needs == "nothing"
     assert np.isfinite(found.band).all()
 
 
@@ -297,8 +335,8 @@ def test_an_edge_matters_to_the_baseline_that_reads_the_graph(grounds):
     here, _ = ids(grounds)
     edit = CutEdge(cell_id=here, neighbour="r002c003")
     assert compare_curves(convolution, grounds, Scenario(edits=(edit,))).changed.sum() > 1
-    assert effect_on_curves(edit, convolution).needs == "forward"
-    assert effect_on_curves(OverrideProbe(probe="routing", action="silence", index=0), convolution).needs == "nothing"
+    assert effect_on_curves(edit, convolution, grounds.city).needs == "forward"
+    assert effect_on_curves(OverrideProbe(probe="routing", action="silence", index=0), convolution, grounds.city).needs == "nothing"
 
 
 # ---- districts ------------------------------------------------------------------------------------------------------------------
@@ -332,7 +370,7 @@ def test_a_model_is_not_refitted_on_the_spot_but_says_how(grounds):
     edit = LeaveDistrictOut(district=str(grounds.cells.district[0]), refit=True)
     with pytest.raises(ScenarioError, match="training of its own"):
         compare_curves(grounds.encoder, grounds, Scenario(edits=(edit,)))
-    assert effect_on_curves(edit, grounds.encoder).needs == "re-fit"
+    assert effect_on_curves(edit, grounds.encoder, grounds.city).needs == "re-fit"
 
 
 # ---- files and refusals ---------------------------------------------------------------------------------------------------------
@@ -461,6 +499,23 @@ def test_the_command_line_gives_the_numbers_of_the_comparison(grounds, capsys):
     assert sum(told["cells"][0]["hours_after"]) == pytest.approx(most["after"])
     whatif_cells(SimpleNamespace(model=grounds.encoder, data=data), scenario, "a-run", 3, as_json=False)
     assert "join r000c000 and r005c005" in capsys.readouterr().out
+
+
+def test_the_command_line_says_when_a_stored_description_is_left_out(grounds, capsys):
+    import json
+    from types import SimpleNamespace
+
+    from engine.cli.cells import whatif_cells
+
+    row = {"subject": "cell", "subject_id": "r002c002", "modality": "poi", "text": "Few places.", "source": "seer"}
+    captioned = grounds.city.replace(descriptions=pd.DataFrame([row]))
+    data = SimpleNamespace(city=captioned, cells=grounds.cells, inputs=grounds.encoder.encode(captioned, grounds.cells))
+    loaded = SimpleNamespace(model=grounds.encoder, data=data)
+    scenario = Scenario(edits=(ChangePois(cell_id="r002c002", counts={"Food": 40}),))
+    whatif_cells(loaded, scenario, "a-run", 3, as_json=True)
+    assert json.loads(capsys.readouterr().out)["notes"] == [f"In r002c002 count Food: 40: {OUTDATED}"]
+    whatif_cells(loaded, scenario, "a-run", 3, as_json=False)
+    assert OUTDATED in capsys.readouterr().out
 
 
 def test_thinned_networks_disagree_about_a_change_where_there_is_one_and_nowhere_else(grounds, forest):
