@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, panels, questions, session, wording
+from dashboard import cached, panels, python_lines, questions, session, wording
 from dashboard.figures import base_map, colours
 from dashboard.figures.attention import attention_arcs, attention_matrix, head_multiples, weight_and_effect
 from dashboard.figures.frame import chart_config
@@ -55,11 +55,11 @@ def main() -> None:
     with head:
         panels.head("What did it look at?", _answer(row, history, left_out))
     left, right = st.columns([55, 45], gap="medium")
-    with left:
-        _map(slug, row, history)
-    with right:
-        _effects(row, history, visits, left_out)
     python = _python(run_id, index)
+    with left:
+        _map(slug, row, history, python)
+    with right:
+        _effects(row, history, visits, left_out, python)
     below = st.segmented_control(
         "Below", BELOW, default="Matrix", required=True, key="attention.below", label_visibility="collapsed"
     )
@@ -118,16 +118,21 @@ def main() -> None:
 
 
 def _python(run_id: str, index: int) -> str:
-    """The lines that give the weights of this page."""
-    return (
-        "import numpy as np\n"
-        "from engine.probes import watch\n"
-        "from engine.runs import Run\n\n"
-        f"run = Run.open({run_id!r}).load()\n"
-        'names = [name for name, probe in run.model.probes().items() if probe.kind == "attention"]\n'
-        "with watch(run.model, *names) as seen:\n"
-        f"    run.model.predict(run.data.samples.histories(np.array([{index}])))\n"
-        "weights = {name: seen[name][0] for name in names}  # sample, head, query, key"
+    """Lines of Python that give the weights of this page, and what leaving each visit out does."""
+    return python_lines.of_model(
+        run_id,
+        f"question = run.data.samples.histories(np.array([{index}]))",
+        'names = [name for name, probe in run.model.probes().items() if probe.kind == "attention"]',
+        "with watch(run.model, *names) as seen:",
+        "    run.model.predict(question)",
+        "weights = {name: seen[name][0] for name in names}  # sample, head, query, key",
+        "read = read_by(run.model, question)",
+        "left_out = leave_one_out(run.model, read) if read.lengths[0] > 1 else None",
+        imports=[
+            "import numpy as np",
+            "from engine.probes import watch",
+            "from engine.scenarios.attribution import leave_one_out, read_by",
+        ],
     )
 
 
@@ -174,7 +179,7 @@ def _chosen(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return matrix[-1], matrix
 
 
-def _map(slug: str, row: np.ndarray, history: pd.DataFrame) -> None:
+def _map(slug: str, row: np.ndarray, history: pd.DataFrame, python: str) -> None:
     panels.panel(
         "Visits looked at",
         "Drawn: arcs from where the person is to the places of the visits looked at; width is the weight, summed over visits to one place.",
@@ -203,10 +208,10 @@ def _map(slug: str, row: np.ndarray, history: pd.DataFrame) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(f"{wording.counted(len(shown), 'visit')} of {len(history)} hold {held} of the attention.")
         deck = base_map.deck(layers, cached.city(slug), theme)
-        export_menu("attention.export", "attention", history.assign(weight=row), deck)
+        export_menu("attention.export", "attention", history.assign(weight=row), deck, python=python)
 
 
-def _effects(row: np.ndarray, history: pd.DataFrame, visits: int, left_out: LeaveOneOut | None) -> None:
+def _effects(row: np.ndarray, history: pd.DataFrame, visits: int, left_out: LeaveOneOut | None, python: str) -> None:
     table = history.drop(columns=["location", "position"]).assign(attention=row, effect_nats=_effect_of(left_out, len(history)))
     panels.panel(
         "Attention and effect",
@@ -214,7 +219,7 @@ def _effects(row: np.ndarray, history: pd.DataFrame, visits: int, left_out: Leav
         "Read: bars that agree mean that attention tells what mattered. Green speaks for the answer, red against it.",
         "Do not conclude from one history; agreement varies from step to step.",
         "Leave-one-out: specification §7; attention is not explanation (Jain and Wallace 2019).",
-        actions=lambda: export_menu("attention.export.effects", "attention-and-effect", table, chart=True),
+        actions=lambda: export_menu("attention.export.effects", "attention-and-effect", table, python=python, chart=True),
     )
     if left_out is None:
         panels.nothing("Nothing to leave out", "The model reads one visit of this history.")

@@ -41,7 +41,7 @@ def main() -> None:
     elif below == "delete":
         city_card.removal(slug)
     else:
-        city_card.data_card(city.info.data_card)
+        city_card.data_card(slug)
     if session.get("city.is_new", False):
         session.drop("city.is_new")
         panels.from_the_top()

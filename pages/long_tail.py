@@ -74,6 +74,7 @@ def main() -> None:
             st.rerun()
     group = selected  # also a group without a case, which is not offered but may be linked to
     predictions, places = _predictions(slug, run_id, chosen[0], slice_name, group)
+    python = slices.cases_python(chosen[0], (slice_name, group) if group else None)
     with left:
         panels.panel(
             f"Found and starved places{f': {wording.literal(group)}' if group else ''}",
@@ -84,7 +85,7 @@ def main() -> None:
             "Long-tail evaluation; slices are declared once in engine/evaluation/slices.py.",
         )
         if len(predictions):
-            slices.starved_map(slug, predictions, places, FOUND_K)
+            slices.starved_map(slug, predictions, places, FOUND_K, python)
         else:
             panels.nothing("No case here (n = 0)", "Choose another group.")
     below = st.segmented_control(
@@ -95,7 +96,7 @@ def main() -> None:
         hidden_places.draw(slug, log, slices.never_found(predictions, places, FOUND_K))
         return
     title = f"Cases{f' of {wording.literal(group)}' if group else ''}, hardest first"
-    picked = slices.cases(slug, predictions, places, title) if len(predictions) else None
+    picked = slices.cases(slug, predictions, places, title, python) if len(predictions) else None
     if picked:
         if st.button(f"Look inside {wording.literal(picked[0])}, step {picked[1] + 1}", key="long_tail.open", type="primary"):
             session.set_sample(*picked)

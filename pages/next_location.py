@@ -62,13 +62,14 @@ def explore(slug: str, run_id: str) -> None:
         edit = next_step.edit_controls(samples, index, key)
     shown, mass = session.widget("next.shown", next_step.SHOWN), session.widget("next.mass", False)
     step = next_step.build(run_id, samples, index, edit, shown)
+    command = command_of(run_id, part, row, edit, shown)
     with frame:
         buildings = "flat" if session.widget("next.buildings", True) else "none"
         base = cached.base(slug, session.theme(), faint=True, buildings=buildings)
         moved, zoomed = session.widget("next.moved", False), session.widget("next.zoom", False)
-        deck = next_step.draw_map(cached.city(slug), base, step, mass=mass, moved=moved, zoomed=zoomed, key="next.map")
+        next_step.draw_map(cached.city(slug), base, step, command, mass=mass, moved=moved, zoomed=zoomed, key="next.map")
     with right:
-        next_step.draw_ranking(step, deck, command_of(run_id, part, row, edit, shown))
+        next_step.draw_ranking(step, command)
         next_step.draw_predictors(step)
     with head.container():
         reference = questions.best_baseline(steps, predictors[0].name, [predictor.name for predictor in predictors])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, panels, questions, session, wording
+from dashboard import cached, panels, python_lines, questions, session, wording
 from dashboard.figures import base_map, colours
 from dashboard.figures.edit_marks import edit_layers, pick_layer
 from dashboard.figures.mass import mass_by_square, moved_layers, square_size
@@ -89,9 +89,9 @@ def main() -> None:
             case "Ranking":
                 _ranking(comparison, _command(scenario))
             case "Substitutes":
-                _substitutes(comparison)
+                _substitutes(comparison, _substitutes_python(run_id, scenario))
             case "Smallest edits":
-                _flips(predictor, samples, index, share_name(comparison.normalised))
+                _flips(run_id, predictor, samples, index, share_name(comparison.normalised))
             case _:
                 _metrics(predictor, samples, city, scenario)
 
@@ -235,14 +235,14 @@ def _ranking(comparison: Comparison, command: str) -> None:
     )
 
 
-def _substitutes(comparison: Comparison) -> None:
+def _substitutes(comparison: Comparison, python: str) -> None:
     share = share_name(comparison.normalised)
     panels.panel(
         "Who gained",
         f"Drawn: the ten places that gained most {share}, and how far they lie from the nearest edited place that lost some.",
         "Read: near places of the same category are substitutes; far ones of another are not.",
         f"Do not conclude anything where no edited place lost {share}; distances are then empty.",
-        actions=lambda: export_menu("what_if.export.substitutes", "substitutes", comparison.substitutes),
+        actions=lambda: export_menu("what_if.export.substitutes", "substitutes", comparison.substitutes, python=python),
     )
     if comparison.substitutes.empty:
         panels.nothing("Nothing gained", f"No place that was not edited gained {share}.")
@@ -259,7 +259,7 @@ def _substitutes(comparison: Comparison) -> None:
     )
 
 
-def _flips(predictor: Predictor, samples: Samples, index: int, share: str) -> None:
+def _flips(run_id: str, predictor: Predictor, samples: Samples, index: int, share: str) -> None:
     flips = smallest_flips(predictor, samples.histories(np.array([index])))
     names = samples.log.places.names
     table = pd.DataFrame(
@@ -271,7 +271,9 @@ def _flips(predictor: Predictor, samples: Samples, index: int, share: str) -> No
         "Drawn: for each kind of edit of the question, the smallest one after which another place comes first.",
         "Read: a small edit means an answer on the edge; a missing kind means that no such edit changes it.",
         "Do not conclude that the person would go elsewhere; only the model's answer is probed.",
-        actions=lambda: export_menu("what_if.export.flips", "smallest-edits", table),
+        actions=lambda: export_menu(
+            "what_if.export.flips", "smallest-edits", table, python=_flips_python(run_id, predictor, index)
+        ),
     )
     if not flips:
         panels.nothing("No such edit changes the first guess", "Neither hour, weekday, one visit less nor another last visit does.")
@@ -288,6 +290,38 @@ def _flips(predictor: Predictor, samples: Samples, index: int, share: str) -> No
                     on_click=scenario_stack.IN_HAND.push,
                     args=(flip.edit,),
                 )
+
+
+def _substitutes_python(run_id: str, scenario: Scenario) -> str:
+    """Lines of Python that give the substitutes from the saved scenario."""
+    return python_lines.of_model(
+        run_id,
+        f"scenario = Scenario.from_json(Path({f'{store.slug(scenario.name)}.json'!r}).read_bytes())",
+        "substitutes = replay(run.model, run.data.samples, run.data.city, scenario).substitutes",
+        imports=[
+            "from pathlib import Path",
+            "from engine.scenarios.replay import replay",
+            "from engine.scenarios.scenario import Scenario",
+        ],
+    )
+
+
+def _flips_python(run_id: str, predictor: Predictor, index: int) -> str:
+    """Lines of Python that give the smallest edits of the question."""
+    is_model = predictor.name == cached.run_model(run_id)
+    asked = (
+        "predictor = run.model" if is_model else f"[predictor] = fit_baselines(run.data.samples.log, names=[{predictor.name!r}])"
+    )
+    return python_lines.of_model(
+        run_id,
+        asked,
+        f"flips = smallest_flips(predictor, run.data.samples.histories(np.array([{index}])))",
+        imports=[
+            "import numpy as np",
+            *([] if is_model else ["from engine.models.baselines import fit_baselines"]),
+            "from engine.scenarios.counterfactual import smallest_flips",
+        ],
+    )
 
 
 def _metrics(predictor: Predictor, samples: Samples, city: City, scenario: Scenario) -> None:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -164,7 +163,7 @@ def _run_difference(first: str, second: str, home: str, stamps: tuple[int, ...])
     return pd.DataFrame(rows)
 
 
-_BINNED = ("oa", "oa_near", "macro_f1", "crps", "calibration")
+BINNED = ("oa", "oa_near", "macro_f1", "crps", "calibration")
 """Metrics of flows that need the probabilities of bins, which the table of predictions does not hold."""
 
 
@@ -175,7 +174,7 @@ def _flow_difference(first: str, second: str) -> pd.DataFrame:
     values = [summarise_flow(answers) for answers in given]
     rows = []
     for metric in FLOW_METRICS:
-        if metric in _BINNED:
+        if metric in BINNED:
             continue
         found = flow_difference(given[0], given[1], metric)
         known = {"a": values[0][metric].value, "b": values[1][metric].value}
@@ -195,26 +194,9 @@ def _flow_difference(first: str, second: str) -> pd.DataFrame:
 
 def _flow_answers(run_id: str) -> "FlowAnswers":
     """What a grid run's model answered for its test cells, on the scale of its training cells."""
-    from engine.city.flow_scale import FlowScale
     from engine.city.splits import PARTS
     from engine.evaluation.flow_answers import FlowAnswers
 
-    table = run_table(run_id, "predictions")
-    rows = table[table["predictor"].astype(str) == Run.open(run_id).request.model].sort_values(["cell_id", "hour"], kind="stable")
-    grids = {name: rows[name].to_numpy(np.float64).reshape(-1, 24) for name in ("observed", "predicted", "low", "high")}
-    cells, part = rows["cell_id"].to_numpy(str)[::24], rows["part"].to_numpy(np.int8)[::24]
-    scale = FlowScale.fit(grids["observed"][part == PARTS.index("train")])
-    kept = part == PARTS.index("test")
-    answers = FlowAnswers(
-        run_id,
-        Run.open(run_id).summary.name,
-        cells,
-        part,
-        grids["observed"],
-        grids["predicted"],
-        grids["low"],
-        grids["high"],
-        None,
-        scale,
-    )
-    return answers[kept]
+    run, table = Run.open(run_id), run_table(run_id, "predictions")
+    answers = FlowAnswers.from_frame(table[table["predictor"].astype(str) == run.request.model], run.summary.name)
+    return answers[answers.part == PARTS.index("test")]

@@ -5,7 +5,7 @@ import pandas as pd
 import pydeck as pdk
 import streamlit as st
 
-from dashboard import cached, panels, session, wording
+from dashboard import cached, panels, python_lines, session, wording
 from dashboard.cached import cell_data, cell_inside
 from dashboard.cached.cell_data import CellOutlines
 from dashboard.cached.cell_inside import CellInside
@@ -165,7 +165,14 @@ def _map(slug: str, run_id: str, found: CellInside, outlines: CellOutlines, row:
         table = pd.DataFrame(
             {"cell_id": outlines.ids, title: values, "longitude": outlines.longitude, "latitude": outlines.latitude}
         )
-        export_menu(f"attention.cells.export.{shown}", f"attention-{shown}", table, base_map.deck(layers, city, theme))
+        reached = [f"reach = run.model.influence(run.data.inputs, run.data.cells, {row})"] if shown == "reach" else []
+        export_menu(
+            f"attention.cells.export.{shown}",
+            f"attention-{shown}",
+            table,
+            base_map.deck(layers, city, theme),
+            python=_python(run_id, *reached),
+        )
     return probe
 
 
@@ -211,6 +218,21 @@ def _arcs(found: CellInside, outlines: CellOutlines, row: int, probe: str) -> li
     ]
 
 
+def _python(run_id: str, *lines: str) -> str:
+    """Lines of Python that give the weights of every graph layer, of the modalities and of the hours, and whose slot is whose."""
+    return python_lines.of_model(
+        run_id,
+        "inputs, cells = run.data.inputs, run.data.cells",
+        'names = [name for name, probe in run.model.probes().items() if probe.kind in ("graph", "routing", "attention")]',
+        "with watch(run.model, *names) as seen:",
+        "    run.model.predict_curves(inputs, cells)",
+        "weights = {name: seen[name][0] for name in names if seen[name]}",
+        "whom = neighbours_of(cells.edges, len(cells)).index  # cell, slot; slot 0 is the cell itself",
+        *lines,
+        imports=["from engine.layers.graph import neighbours_of", "from engine.probes import watch"],
+    )
+
+
 def _modalities(run_id: str, found: CellInside, row: int) -> None:
     if found.fusion is None:
         return
@@ -221,7 +243,7 @@ def _modalities(run_id: str, found: CellInside, row: int) -> None:
         "Read: weights sum to 100 %; a modality the cell lacks has none.",
         "Do not conclude that a heavy modality could not be missed: drop it on the What-if page. Modalities repeat one another.",
         "LMEMR eq. 12.",
-        actions=lambda: export_menu("attention.cells.fusion", "modalities", table, chart=True),
+        actions=lambda: export_menu("attention.cells.fusion", "modalities", table, python=_python(run_id), chart=True),
     )
     figure = modality_bars(found.fusion[row], found.fusion.mean(axis=0), found.modalities, TITLES, session.theme())
     st.plotly_chart(figure, key="attention.cells.bars", config=chart_config("modalities"), alt="Weight of each modality")
@@ -241,7 +263,9 @@ def _hours(run_id: str, found: CellInside, row: int) -> None:
         "Read: a bright column is an hour the whole day is built around; a bright diagonal means that hours go by themselves.",
         "Do not conclude that one hour causes the other: no trip is an input here.",
         "LMEMR §3.5.3.",
-        actions=lambda: export_menu("attention.cells.hours", "hours", pd.DataFrame(np.asarray(weights, float)), chart=True),
+        actions=lambda: export_menu(
+            "attention.cells.hours", "hours", pd.DataFrame(np.asarray(weights, float)), python=_python(run_id), chart=True
+        ),
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.segmented_control("Of", ("this cell", "all cells"), default="this cell", required=True, key="attention.cells.whose")
@@ -259,13 +283,6 @@ def _hours(run_id: str, found: CellInside, row: int) -> None:
 
 
 def _neighbours(run_id: str, found: CellInside, outlines: CellOutlines, row: int, probe: str) -> None:
-    panels.panel(
-        "Whom it takes from",
-        "Drawn: the cell itself and its neighbours in the graph, with their weights in every layer of the chosen graph.",
-        "Read: each column sums to 100 % of the messages of its layer.",
-        "Do not conclude from one layer: what a neighbour passes on already holds what it took from its own neighbours.",
-        PAPER,
-    )
     family = probe.split(".blocks.")[0]
     names = [name for name in found.graph if name.split(".blocks.")[0] == family]
     slots = [slot for slot, at in enumerate(found.index[row]) if slot == 0 or at != row]
@@ -276,6 +293,14 @@ def _neighbours(run_id: str, found: CellInside, outlines: CellOutlines, row: int
             ],
             **{probe_title(name): found.graph[name][row][slots] for name in names},
         }
+    )
+    panels.panel(
+        "Whom it takes from",
+        "Drawn: the cell itself and its neighbours in the graph, with their weights in every layer of the chosen graph.",
+        "Read: each column sums to 100 % of the messages of its layer.",
+        "Do not conclude from one layer: what a neighbour passes on already holds what it took from its own neighbours.",
+        PAPER,
+        actions=lambda: export_menu("attention.cells.neighbours", "neighbours", table, python=_python(run_id)),
     )
     columns = {name: st.column_config.NumberColumn(format="percent") for name in table.columns if name != "cell"}
     st.dataframe(table, hide_index=True, key="attention.cells.table", column_config=columns)

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, panels, session, wording
+from dashboard import cached, panels, python_lines, session, wording
 from dashboard.cached import cell_data
 from dashboard.cached.cell_data import CellOutlines, Curves
 from dashboard.figures import cell_map, colours
@@ -43,7 +43,9 @@ def draw(run_id: str, slug: str, curves: Curves, outlines: CellOutlines) -> None
         "cells that hold it, inside and elsewhere.",
         "Do not conclude that the number of clusters is in the data: it is yours. Words come from descriptions, not from the flows.",
         "Ward's criterion on ln(1 + trips), LMEMR §5.6; log-odds with a Dirichlet prior (Monroe et al. 2008).",
-        actions=(lambda: export_menu(f"{KEY}.export", "clusters", _table(curves, outlines, clusters), chart=True))
+        actions=(
+            lambda: export_menu(f"{KEY}.export", "clusters", _table(curves, outlines, clusters), python=_python(run_id), chart=True)
+        )
         if clusters is not None
         else None,
     )
@@ -98,6 +100,17 @@ def _words(run_id: str) -> None:
         lines.append(f"{int(cluster) + 1}. {said or 'no word stands out'}")
     st.markdown("\n".join(lines))
     st.caption("Words typical of each cluster, with the share of its cells whose descriptions hold them, and of all others.")
+
+
+def _python(run_id: str) -> str:
+    """Lines of Python that give the clusters and their typical words."""
+    return python_lines.of_model(
+        run_id,
+        "inputs = run.data.inputs",
+        f"clusters = curve_clusters(run.data.cells.outflow, {count()})",
+        "words = typical_words({name: one.captions for name, one in inputs.modalities.items()}, clusters)",
+        imports=["from engine.evaluation.curve_clusters import curve_clusters, typical_words"],
+    )
 
 
 def _table(curves: Curves, outlines: CellOutlines, clusters: np.ndarray) -> pd.DataFrame:

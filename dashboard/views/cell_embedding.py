@@ -1,12 +1,13 @@
 """Vectors of cells as a picture linked to the map, and modalities before and after they were aligned."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, panels, session, wording
+from dashboard import cached, panels, python_lines, session, wording
 from dashboard.cached import cell_data, cell_inside
 from dashboard.cached.cell_data import CellOutlines, Curves
 from dashboard.figures import base_map, cell_map, colours
@@ -55,11 +56,11 @@ def draw(slug: str, run_id: str) -> None:
     if is_cell:
         left, right = st.columns([55, 45], gap="medium")
         with left:
-            _map(slug, outlines, colouring, curves)
+            _map(run_id, slug, outlines, colouring, curves)
         with right:
-            _picture(embedding, str(method), colouring, outlines, name)
+            _picture(run_id, embedding, str(method), colouring, outlines, name)
     else:
-        _picture(embedding, str(method), colouring, outlines, name)
+        _picture(run_id, embedding, str(method), colouring, outlines, name)
     _alignment(run_id, declared)
 
 
@@ -113,7 +114,7 @@ def _colouring(kind: str, run_id: str, curves: Curves, outlines: CellOutlines) -
     return Colouring("trips a day, log10(1 + n)", values=np.log10(1 + curves.observed.sum(axis=1)))
 
 
-def _picture(embedding: Any, method: str, colouring: Colouring, outlines: CellOutlines, name: str) -> None:
+def _picture(run_id: str, embedding: Any, method: str, colouring: Colouring, outlines: CellOutlines, name: str) -> None:
     from engine.projection import project_embedding
 
     panels.panel(
@@ -164,10 +165,23 @@ def _picture(embedding: Any, method: str, colouring: Colouring, outlines: CellOu
             f"Trustworthiness {shown.trustworthiness:.2f}, neighbour overlap {wording.percent(shown.neighbour_overlap)} at "
             f"{shown.neighbours} neighbours."
         )
-        export_menu("embeddings.cells.export", f"{name}-{method}", table, chart=True)
+        picture = f"picture = project_embedding(vectors[{name!r}].vectors, {method!r})"
+        python = _python(run_id, picture, imports=["from engine.projection import project_embedding"])
+        export_menu("embeddings.cells.export", f"{name}-{method}", table, python=python, chart=True)
 
 
-def _map(slug: str, outlines: CellOutlines, colouring: Colouring, curves: Curves) -> None:
+def _python(run_id: str, *lines: str, imports: Sequence[str] = ()) -> str:
+    """Lines of Python that give the vectors and the observed curves, and what is done with them."""
+    return python_lines.of_model(
+        run_id,
+        "vectors = run.model.embeddings(run.data.inputs, run.data.cells)",
+        "observed = run.data.cells.outflow",
+        *lines,
+        imports=imports,
+    )
+
+
+def _map(run_id: str, slug: str, outlines: CellOutlines, colouring: Colouring, curves: Curves) -> None:
     theme, city = session.theme(), cached.city(slug)
     hexes = colouring.hexes(theme)
     selection = session.selection()
@@ -208,7 +222,7 @@ def _map(slug: str, outlines: CellOutlines, colouring: Colouring, curves: Curves
         table = pd.DataFrame(
             {"cell_id": outlines.ids, colouring.title: shown, "longitude": outlines.longitude, "latitude": outlines.latitude}
         )
-        export_menu("embeddings.cells.export.map", "cells", table, base_map.deck(layers, city, theme))
+        export_menu("embeddings.cells.export.map", "cells", table, base_map.deck(layers, city, theme), python=_python(run_id))
 
 
 # ---- alignment -----------------------------------------------------------------------------------------------------------------
@@ -228,7 +242,9 @@ def _alignment(run_id: str, declared: dict[str, Any]) -> None:
         "right description is the nearest, or among the nearest ten; the gap is the distance between the centres of both clouds.",
         "Do not conclude from two clouds apart that nothing was aligned: a constant offset costs the cosine, not the ranking.",
         "LMEMR §3.3.2 and §3.4; modality gap: Liang et al. (2022).",
-        actions=(lambda: export_menu("embeddings.cells.alignment", "alignment", _table(run_id), chart=True)),
+        actions=lambda: export_menu(
+            "embeddings.cells.alignment", "alignment", _table(run_id), python=python_lines.of_table(run_id, "alignment"), chart=True
+        ),
     )
     modality = st.segmented_control(
         "Modality", described, default=described[0], required=True, format_func=TITLES.get, key="embeddings.cells.modality"

@@ -139,15 +139,6 @@ def _shown(rows: pd.DataFrame, metric: str) -> str:
 
 def twins(run_id: str) -> None:
     """The same run under both kinds of split, and a button for the one that is missing."""
-    panels.panel(
-        "Random cells and spatial blocks",
-        "Drawn: the same model with the same settings and seed, judged once on cells drawn one by one and once on whole blocks or "
-        "districts that training never saw.",
-        "Read: a random test cell lies among training cells that resemble it. The block split asks about a part of town nobody counted; "
-        "the gap between the two is what nearness gave away.",
-        "Do not compare a figure of random cells with one of blocks elsewhere: they answer different questions.",
-        "Specification §2.",
-    )
     found = cell_data.twin_runs(run_id)
     of_model, of_best = {}, {}
     r2_by_kind = {}
@@ -161,6 +152,21 @@ def twins(run_id: str) -> None:
                 if name == model:
                     r2_by_kind[kind] = float(mine.loc["r2", "value"])
     shown = pd.DataFrame({"figure": [FLOW_METRICS[metric].title for metric in SIDE_BY_SIDE], **of_model, **of_best})
+    panels.panel(
+        "Random cells and spatial blocks",
+        "Drawn: the same model with the same settings and seed, judged once on cells drawn one by one and once on whole blocks or "
+        "districts that training never saw.",
+        "Read: a random test cell lies among training cells that resemble it. The block split asks about a part of town nobody counted; "
+        "the gap between the two is what nearness gave away.",
+        "Do not compare a figure of random cells with one of blocks elsewhere: they answer different questions.",
+        "Specification §2.",
+        actions=lambda: export_menu(
+            "grid.twins.export",
+            "splits",
+            shown,
+            command="\n".join(f"mobiscope evaluate {summary.id}" for summary in found.values()),
+        ),
+    )
     st.dataframe(shown, hide_index=True, key="grid.twins", height="content")
     if {"random_cells", "spatial_blocks"} <= set(r2_by_kind):
         st.caption(_given_away(r2_by_kind["random_cells"] - r2_by_kind["spatial_blocks"]))

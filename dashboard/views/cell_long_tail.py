@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, navigation, panels, session, wording
+from dashboard import cached, navigation, panels, python_lines, session, wording
 from dashboard.cached import cell_data
 from dashboard.cached.cell_data import CellOutlines, Curves
 from dashboard.figures import base_map, cell_map, colours
@@ -189,7 +189,18 @@ def _map(slug: str, curves: Curves, outlines: CellOutlines, rows: np.ndarray, se
                 "latitude": outlines.latitude,
             }
         )
-        export_menu("long_tail.cells.map.export", "errors-by-cell", table, base_map.deck(layers, city, theme))
+        deck = base_map.deck(layers, city, theme)
+        export_menu("long_tail.cells.map.export", "errors-by-cell", table, deck, python=_python(series))
+
+
+def _python(series: slices.Series) -> str:
+    """Lines of Python that give the error of every cell, in trips a day and as a share of its own."""
+    return python_lines.of_run(
+        series.run_id,
+        f"table = run.table('predictions').query({f'predictor == {series.predictor!r}'!r})",
+        "wrong = (table.predicted - table.observed).abs().groupby(table.cell_id, sort=False).sum(min_count=1)",
+        "share = wrong / table.observed.groupby(table.cell_id, sort=False).sum()",
+    )
 
 
 def _weather(slug: str) -> None:
@@ -203,9 +214,15 @@ def _weather(slug: str) -> None:
 
 
 def _cases(curves: Curves, outlines: CellOutlines, rows: np.ndarray, series: slices.Series, group: str | None) -> None:
-    st.subheader(f"Cells{f' of {wording.literal(group)}' if group else ''}, worst first", anchor=False)
     error, share = _errors(curves, series)
     at = np.flatnonzero(rows & np.isfinite(error))
+    exported = pd.DataFrame(
+        {"cell_id": outlines.ids[at], "error_trips_a_day": error[at], "error_share": share[at], "longitude": outlines.longitude[at],
+         "latitude": outlines.latitude[at]}
+    )  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader(f"Cells{f' of {wording.literal(group)}' if group else ''}, worst first", anchor=False)
+        export_menu("long_tail.cells.cases.export", "cells", exported, python=_python(series))
     if not len(at):
         panels.nothing("No cell here (n = 0)", "Choose another group.")
         return

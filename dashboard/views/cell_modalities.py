@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import panels, wording
+from dashboard import panels, python_lines, wording
 from dashboard.cached import cell_data
 from dashboard.figures import colours
 from dashboard.views.export_menu import export_menu
@@ -35,7 +35,9 @@ def draw(run_id: str, slug: str, cell: str) -> None:
         "model too; it is never a zero.",
         "Do not conclude that the model understood a picture as you do: it sees some dozens of measurements, or a frozen encoder's vector.",
         "LMEMR §3.2 and §3.3.",
-        actions=lambda: export_menu("grid.seen.export", f"seen-{cell}", _measurements(inputs.modalities, row)),
+        actions=lambda: export_menu(
+            "grid.seen.export", f"seen-{cell}", _measurements(inputs.modalities, row), python=_python(run_id, row)
+        ),
     )
     columns = st.columns(len(inputs.modalities), gap="small")
     for column, (name, modality) in zip(columns, inputs.modalities.items(), strict=True):
@@ -85,6 +87,16 @@ def _places(modality: "Modality", row: int) -> None:
             "here": st.column_config.NumberColumn(format="%.4g"),
             "mean": st.column_config.NumberColumn("city mean", format="%.1f"),
         },
+    )
+
+
+def _python(run_id: str, row: int) -> str:
+    """Lines of Python that give what was measured of the cell."""
+    return python_lines.of_model(
+        run_id,
+        "modalities = run.data.inputs.modalities",
+        f"measured = {{name: dict(zip(one.components, one.features[one.owner == {row}].T)) for name, one in modalities.items()}}",
+        f"said = {{name: one.captions[{row}] for name, one in modalities.items()}}",
     )
 
 

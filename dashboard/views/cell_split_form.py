@@ -1,17 +1,19 @@
 """How a grid model divides the cells of a city: the form, the parts on the map, and what the choice means."""
 
 import numpy as np
+import pandas as pd
 import pydeck as pdk
 import streamlit as st
 from pydantic import ValidationError
 
-from dashboard import cached, forms, panels, session, wording
+from dashboard import cached, forms, panels, python_lines, session, wording
 from dashboard.cached.cell_data import cell_samples
-from dashboard.figures import colours
+from dashboard.figures import base_map, colours
 from dashboard.figures.deck import literal, rings
 from dashboard.figures.parts import PART_ROLES, PART_TITLES
 from dashboard.views import city_map
 from dashboard.views.city_map import Entry
+from dashboard.views.export_menu import export_menu
 from engine.city.cell_splits import CellSplit
 from engine.city.city import City
 from engine.city.splits import PARTS
@@ -83,4 +85,29 @@ def _preview(slug: str, city: City, split: CellSplit) -> None:
         legend=legend,
         attribution=base.attribution,
         height=420,
+    )
+    middle = city.spatial("cells").geometry.representative_point()
+    table = pd.DataFrame(
+        {
+            "cell_id": cells.cell_ids,
+            "part": [PARTS[part] if part >= 0 else "input only" for part in cells.part],
+            "trips_per_day": cells.outflow.sum(axis=1),
+            "longitude": middle.x.to_numpy(),
+            "latitude": middle.y.to_numpy(),
+        }
+    )
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        export_menu(
+            "train.cells.export", "cells-of-the-split", table, base_map.deck(layers, city, theme), python=_python(slug, split)
+        )
+
+
+def _python(slug: str, split: CellSplit) -> str:
+    """Lines of Python that divide the cells so."""
+    given = ", ".join(f"{name}={value!r}" for name, value in split.model_dump(exclude_defaults=True).items())
+    return python_lines.of_city(
+        slug,
+        f"cells = build_cell_samples(city, CellSplit({given}))",
+        "part = dict(zip(cells.cell_ids, cells.part))  # 0 training, 1 validation, 2 test, -1 input only",
+        imports=["from engine.city.cell_samples import build_cell_samples", "from engine.city.cell_splits import CellSplit"],
     )

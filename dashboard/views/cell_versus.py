@@ -5,7 +5,7 @@ import pandas as pd
 import pydeck as pdk
 import streamlit as st
 
-from dashboard import cached, navigation, panels, session, wording
+from dashboard import cached, navigation, panels, python_lines, session, wording
 from dashboard.cached import cell_data
 from dashboard.cached.cell_data import CellOutlines, Curves
 from dashboard.figures import base_map, cell_map, colours
@@ -42,6 +42,12 @@ def versus(first: RunSummary, second: RunSummary) -> None:
         raise MobiscopeError(
             "The two runs did not answer the cells the city has now, so their answers cannot be laid on one map. Train both again."
         )
+    if not np.array_equal(curves.observed, given[1].observed, equal_nan=True):
+        panels.nothing(
+            "No cell is won or lost",
+            "The two runs were judged by flows of different kinds of day, so neither can be nearer to what was counted.",
+        )
+        return
     cases = _cases(curves, answers, outlines)
     panels.panel(
         "Cells each wins",
@@ -100,12 +106,11 @@ def _cases(curves: Curves, answers: list[np.ndarray], outlines: CellOutlines) ->
 
 def _lines(runs: tuple[RunSummary, RunSummary]) -> str:
     """Lines of Python that give the gain of every test cell."""
-    return (
-        "from engine.runs import Run\n\n"
-        f"runs = [Run.open(run) for run in {[run.id for run in runs]}]\n"
-        "tables = [run.table('predictions').query('predictor == @run.request.model and part == 2') for run in runs]\n"
-        "wrong = [(table.predicted - table.observed).abs().groupby(table.cell_id).sum() for table in tables]\n"
-        "gain = (wrong[1] - wrong[0]).sort_values(ascending=False)"
+    return python_lines.of_runs(
+        [run.id for run in runs],
+        "tables = [run.table('predictions').query('predictor == @run.request.model and part == 2') for run in runs]",
+        "wrong = [(table.predicted - table.observed).abs().groupby(table.cell_id).sum() for table in tables]",
+        "gain = (wrong[1] - wrong[0]).sort_values(ascending=False)",
     )
 
 
@@ -189,7 +194,7 @@ def _maps(runs: tuple[RunSummary, RunSummary], curves: Curves, answers: list[np.
                     }
                 )
                 deck = base_map.deck([*base.layers, *own], city, theme)
-                lines = f'from engine.runs import Run\nRun.open("{run.id}").table("predictions").query("hour == {hour}")'
+                lines = python_lines.of_table(run.id, "predictions", f".query('hour == {hour}')")
                 export_menu(
                     f"versus.cells.export.{side}", f"cells-{run.id}-{hour:02d}h", table, deck, python=lines, label=f"Export {side}"
                 )

@@ -13,7 +13,7 @@ from dashboard.cached.cell_data import CellOutlines, Curves
 from dashboard.figures import base_map, cell_map, colours
 from dashboard.figures.curve_day import day_curves
 from dashboard.figures.frame import chart_config
-from dashboard.views import cell_choice, cell_clock, cell_edit_forms, cell_errors, cell_stack, scenario_in_hand
+from dashboard.views import cell_choice, cell_clock, cell_doubt, cell_edit_forms, cell_errors, cell_stack, scenario_in_hand
 from dashboard.views.export_menu import export_menu
 from dashboard.views.report_button import report_button
 from engine.errors import MobiscopeError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from engine.models.answers import CurvePredictor
 
 QUESTION = "What if?"
-BELOW = ("Curve", "Changed cells", "Figures")
+BELOW = ("Curve", "How sure", "Changed cells", "Figures")
 CLOCK = "what_if.clock"
 
 
@@ -62,12 +62,15 @@ def draw(slug: str, run_id: str) -> None:
         report_button(run_id, "what_if.report", scenario, comparison)
     with panels.guarded(f"showing {below}"):
         match below:
+            case "How sure":
+                command = scenario_in_hand.command(scenario, run_id)
+                cell_doubt.draw(run_id, predictor.name, scenario, comparison, outlines, curves.index[cells[0]], command)
             case "Changed cells":
-                _table(comparison, outlines)
+                _table(comparison, outlines, scenario_in_hand.command(scenario, run_id))
             case "Figures":
                 _figures(run_id, predictor, scenario)
             case _:
-                _curve(curves, outlines, comparison, cells[0])
+                _curve(curves, outlines, comparison, cells[0], scenario_in_hand.command(scenario, run_id))
                 if said := cell_errors.interval_held(cached.run_table(run_id, "metrics"), predictor.name):
                     st.caption(said)
 
@@ -162,8 +165,19 @@ def _map(slug: str, run_id: str, comparison: CurveComparison, outlines: CellOutl
         )
 
 
-def _curve(curves: Curves, outlines: CellOutlines, comparison: CurveComparison, cell: str) -> None:
+def _curve(curves: Curves, outlines: CellOutlines, comparison: CurveComparison, cell: str, command: str) -> None:
     row = curves.index[cell]
+    table = pd.DataFrame(
+        {
+            "cell_id": cell,
+            "hour": np.arange(24),
+            "observed": curves.observed[row],
+            "before": comparison.before[row],
+            "after": comparison.after[row],
+            "low": comparison.band[row, :, 0],
+            "high": comparison.band[row, :, 1],
+        }
+    )
     panels.panel(
         f"The day of {wording.literal(cell_choice.label(outlines, row))}, before and after",
         "Drawn: what was observed, what the model said before the edits (blue) and says after them (pink, dashed), with its 80 % "
@@ -171,6 +185,7 @@ def _curve(curves: Curves, outlines: CellOutlines, comparison: CurveComparison, 
         "Read: choose another cell on the map to see how far the change reaches; where the pink line lies on the blue one, nothing came.",
         "Do not conclude from a change much smaller than the interval: the model itself is not that sure.",
         "LMEMR specification §8.",
+        actions=lambda: export_menu("what_if.cells.export.curve", "what-if-day", table, command=f"{command} --json", chart=True),
     )
     figure = day_curves(
         curves.observed[row],
@@ -185,15 +200,20 @@ def _curve(curves: Curves, outlines: CellOutlines, comparison: CurveComparison, 
     st.plotly_chart(figure, key="what_if.cells.curve", config=chart_config("what-if-day"), alt="Curve before and after the edits")
 
 
-def _table(comparison: CurveComparison, outlines: CellOutlines) -> None:
+def _table(comparison: CurveComparison, outlines: CellOutlines, command: str) -> None:
+    table = comparison.cells.assign(
+        cell=[cell_choice.label(outlines, row) for row in range(len(comparison.cells))],
+        longitude=outlines.longitude,
+        latitude=outlines.latitude,
+    )
+    table = table[comparison.changed]
     panels.panel(
         "Cells that changed",
         "Drawn: every cell whose curve is not the same to the last bit, the largest change first.",
         "Read: steps count edges of the graph from the nearest edited cell; the hour is the one that changed most.",
         "Do not conclude from a change of a fraction of a trip.",
+        actions=lambda: export_menu("what_if.cells.export.table", "changed-cells", table, command=command),
     )
-    table = comparison.cells.assign(cell=[cell_choice.label(outlines, row) for row in range(len(comparison.cells))])
-    table = table[comparison.changed]
     if table.empty:
         panels.nothing("Nothing changed", "Add an edit above, or choose one that this model reads.")
         return
@@ -242,3 +262,6 @@ def _figures(run_id: str, predictor: "CurvePredictor", scenario: Scenario) -> No
         for row in table.itertuples()
     ]
     st.dataframe(pd.DataFrame(rows), hide_index=True, key="what_if.cells.figures", height=38 + 35 * len(rows))
+    command = f"{scenario_in_hand.command(scenario, run_id)} --metrics"
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        export_menu("what_if.cells.export.figures", "figures-before-and-after", table, command=command)

@@ -6,13 +6,17 @@ import zipfile
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, navigation, panels, session, wording
+from dashboard import cached, navigation, panels, python_lines, session, wording
 from dashboard.figures import base_map
+from dashboard.figures.frame import chart_config
 from dashboard.figures.week import week
+from dashboard.questions import WEEKDAYS
 from dashboard.saved_views import forget_views_of
+from dashboard.views.export_menu import export_menu
 from engine.city.city import City, delete_city
 from engine.city.data_card import DataCard
 from engine.city.schema import TABLES
@@ -88,7 +92,17 @@ def layers_map(slug: str, height: int = 560) -> None:
                 label_visibility="collapsed",
                 format_func=lambda how: {"none": "No buildings", "flat": "Footprints", "extruded": "Heights"}[how],
             )
+        table = next((_positions(city, name) for name in ("locations", "cells") if city.has(name)), None)
+        command = f"mobiscope export {slug} --to geojson"
+        export_menu("city.map.export", "map-of-the-city", table, base_map.deck(drawn.layers, city, theme), command)
     legend(drawn)
+
+
+def _positions(city: City, table: str) -> pd.DataFrame:
+    """The rows of a spatial table with a point inside each instead of its shape."""
+    rows = city.spatial(table)
+    middle = rows.geometry.representative_point()
+    return pd.DataFrame(rows.drop(columns="geometry")).assign(longitude=middle.x, latitude=middle.y)
 
 
 def legend(drawn: base_map.BaseMap) -> None:
@@ -130,18 +144,36 @@ def size_and_rhythm(slug: str) -> None:
         with column.container(gap=None):
             st.metric(label, value)
             st.caption(detail)
+    rhythm = cached.city_rhythm(slug)
     panels.panel(
         "The rhythm of a week",
         f"Drawn: all {wording.count(facts.visits)} visits by weekday and hour of their start, local time ({city.time_zone}).",
         "Read: bright fields are busy hours. Compare a row with the row above to see how a day differs from the one before.",
         "Do not conclude: check-ins say when people chose to record, not when they were out.",
         "Hours are half-open: 8 h is 8:00 to 9:00.",
+        actions=lambda: export_menu(
+            "city.rhythm.export", "rhythm-of-a-week", _by_hour(rhythm), python=_rhythm_python(slug), chart=True
+        ),
     )
     st.plotly_chart(
-        week(cached.city_rhythm(slug), session.theme()),
+        week(rhythm, session.theme()),
         key="city.rhythm",
-        config={"displayModeBar": False},
+        config=chart_config("rhythm-of-a-week"),
         alt="Visits by weekday and hour",
+    )
+
+
+def _by_hour(rhythm: np.ndarray) -> pd.DataFrame:
+    """(weekday, hour) counts, one row each."""
+    weekday, hour = (axis.ravel() for axis in np.indices(rhythm.shape))
+    return pd.DataFrame({"weekday": np.array(WEEKDAYS)[weekday], "hour": hour, "visits": rhythm.ravel()})
+
+
+def _rhythm_python(slug: str) -> str:
+    return python_lines.of_city(
+        slug,
+        "local = city.table('visits')['started_at'].dt.tz_convert(city.time_zone)",
+        "visits = local.groupby([local.dt.day_of_week.rename('weekday'), local.dt.hour.rename('hour')]).size().unstack(fill_value=0)",
     )
 
 
@@ -161,21 +193,9 @@ def kept(card: DataCard) -> None:
             st.caption(wording.sentence(assumption))
 
 
-def data_card(card: DataCard) -> None:
+def data_card(slug: str) -> None:
     """What was kept and dropped, by rule, with examples."""
-    panels.panel(
-        "Data card",
-        "Drawn: every file that was read, the rows kept, and the rows dropped with the rule that dropped them.",
-        "Read: rows read are always rows kept plus rows dropped; nothing disappears in between. Repairs are changes to rows "
-        "that were kept.",
-        "Do not conclude that a kept row is right; the rules find what cannot be, not what is not so.",
-    )
-    for assumption in card.assumptions:
-        st.markdown(f"- {wording.sentence(assumption)}")
-    if not card.files:
-        if not card.assumptions:
-            st.caption("This city was not read from files.")
-        return
+    card = cached.city(slug).info.data_card
     files = pd.DataFrame(
         [
             {
@@ -190,25 +210,44 @@ def data_card(card: DataCard) -> None:
             for file in card.files
         ]
     )
+    rules = pd.DataFrame(
+        [
+            {
+                "file": file.file,
+                "rule": rule.reason,
+                "rows": rule.rows,
+                "share of the file": rule.rows / max(file.rows_in, 1),
+                "why": rule.explanation,
+                "examples": "; ".join(rule.examples),
+            }
+            for file in card.files
+            for rule in file.dropped
+        ]
+    )
+    exported = pd.concat([files.assign(rule="kept and dropped in all"), rules], ignore_index=True) if len(rules) else files
+    panels.panel(
+        "Data card",
+        "Drawn: every file that was read, the rows kept, and the rows dropped with the rule that dropped them.",
+        "Read: rows read are always rows kept plus rows dropped; nothing disappears in between. Repairs are changes to rows "
+        "that were kept.",
+        "Do not conclude that a kept row is right; the rules find what cannot be, not what is not so.",
+        actions=lambda: export_menu(
+            "city.card.export", "data-card", exported, python=python_lines.of_city(slug, "card = city.info.data_card")
+        ),
+    )
+    for assumption in card.assumptions:
+        st.markdown(f"- {wording.sentence(assumption)}")
+    if not card.files:
+        if not card.assumptions:
+            st.caption("This city was not read from files.")
+        return
     st.dataframe(
         files, hide_index=True, column_config={"confidence": st.column_config.NumberColumn(format="percent")}, key="city.card.files"
     )
-    rules = [
-        {
-            "file": file.file,
-            "rule": rule.reason,
-            "rows": rule.rows,
-            "share of the file": rule.rows / max(file.rows_in, 1),
-            "why": rule.explanation,
-            "examples": "; ".join(rule.examples),
-        }
-        for file in card.files
-        for rule in file.dropped
-    ]
-    if rules:
+    if len(rules):
         st.markdown("**Dropped, by rule**")
         st.dataframe(
-            pd.DataFrame(rules).sort_values("rows", ascending=False),
+            rules.sort_values("rows", ascending=False),
             hide_index=True,
             key="city.card.rules",
             column_config={
@@ -247,11 +286,11 @@ def tables(slug: str) -> None:
             column.name: st.column_config.Column(help=column.meaning) for column in TABLES[chosen].columns if column.name in shown
         },
     )
-    if len(shown) < city.info.rows[chosen]:
-        st.caption(
-            f"The first {wording.count(len(shown))} of {wording.counted(city.info.rows[chosen], 'row')}; times are UTC. Export "
-            "gives all of them."
-        )
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        first = f"The first {wording.count(len(shown))} of " if len(shown) < city.info.rows[chosen] else ""
+        more = " The command gives all of them." if first else ""
+        st.caption(f"{first}{wording.counted(city.info.rows[chosen], 'row')}; times are UTC.{more}")
+        export_menu("city.table.export", chosen, shown, command=f"mobiscope export {slug} --to csv")
 
 
 def export(slug: str) -> None:

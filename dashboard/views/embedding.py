@@ -1,5 +1,6 @@
 """An embedding as a picture linked to the map: colours, lasso, neighbours, and how far the picture can be trusted."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,7 @@ import pandas as pd
 import pydeck as pdk
 import streamlit as st
 
-from dashboard import cached, panels, session, wording
+from dashboard import cached, panels, python_lines, session, wording
 from dashboard.figures import base_map, colours
 from dashboard.figures.deck import PIXELS, literal, positions
 from dashboard.figures.projection_scatter import Colouring, projection_scatter
@@ -132,18 +133,15 @@ def picture(run_id: str, name: str, method: str, colour: str, log: VisitLog) -> 
         said += f" {wording.count(len(shown.chosen))} of {wording.count(shown.total)} points are drawn, every popularity decile in its share."
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(wording.literal(said, limit=400))
-        python = _python(run_id, name) + f"\npicture = project_embedding(vectors, {method!r})"
-        python = python.replace("from engine.runs", "from engine.projection import project_embedding\nfrom engine.runs")
+        picture = f"picture = project_embedding(vectors, {method!r})"
+        python = _python(run_id, name, picture, imports=["from engine.projection import project_embedding"])
         export_menu(f"embeddings.export.{name}", f"{name}-{method}", _exported(embedding, shown, log), python=python, chart=True)
 
 
-def _python(run_id: str, name: str) -> str:
-    """The lines that give an embedding's vectors."""
-    return (
-        "from engine.runs import Run\n\n"
-        f"run = Run.open({run_id!r}).load()\n"
-        f"vectors = run.model.embeddings(run.data.samples.log.places)[{name!r}].vectors"
-    )
+def _python(run_id: str, name: str, *lines: str, imports: Sequence[str] = ()) -> str:
+    """The lines that give an embedding's vectors, and what is done with them."""
+    vectors = f"vectors = run.model.embeddings(run.data.samples.log.places)[{name!r}].vectors"
+    return python_lines.of_model(run_id, vectors, *lines, imports=imports)
 
 
 def _exported(embedding: Any, shown: Any, log: VisitLog) -> pd.DataFrame:
@@ -233,7 +231,13 @@ def linked_map(run_id: str, name: str, colour: str, log: VisitLog) -> None:
         "Drawn: the places where they stand, in the colours of the picture; area by visits in training.",
         "Read: what a lasso in the picture catches stands out here. Click a place to light it in the picture and see its neighbours.",
         "Do not conclude from colours that lie together on the ground alone; compare with the picture.",
-        actions=lambda: export_menu("embeddings.export.map", f"{name}-places", table, base_map.deck(layers, city, theme)),
+        actions=lambda: export_menu(
+            "embeddings.export.map",
+            f"{name}-places",
+            table,
+            base_map.deck(layers, city, theme),
+            python=_python(run_id, name, "visits = run.data.samples.log.visits_in_training"),
+        ),
     )
     if meaning.groups is not None:
         present = {str(group) for group in meaning.groups}
@@ -274,7 +278,9 @@ def neighbours(run_id: str, name: str, log: VisitLog) -> None:
         }
     )
     where = {"longitude": places.longitude[found], "latitude": places.latitude[found]}
-    python = _python(run_id, name).replace("from engine.runs", "from engine.projection import nearest\nfrom engine.runs")
+    python = _python(
+        run_id, name, f"found, cosine = nearest(vectors, {row}, 10)", imports=["from engine.projection import nearest"]
+    )
     panels.panel(
         f"Nearest to {wording.literal(places.names[row])}",
         "Drawn: the ten places whose vectors point most nearly the same way, with how far they lie on the ground.",
@@ -285,7 +291,7 @@ def neighbours(run_id: str, name: str, log: VisitLog) -> None:
             "embeddings.export.neighbours",
             "neighbours",
             table.assign(location_id=places.ids[found], **where),
-            python=f"{python}\nfound, cosine = nearest(vectors, {row}, 10)",
+            python=python,
         ),
     )
     st.dataframe(table, hide_index=True, key="embeddings.neighbours")

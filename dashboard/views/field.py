@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, panels, session, wording
+from dashboard import cached, panels, python_lines, session, wording
 from dashboard.figures import base_map
 from dashboard.figures.field_map import kernel_figure, raster_layer, value_image
 from dashboard.figures.frame import chart_config
@@ -29,7 +29,18 @@ def draw(run_id: str, log: VisitLog) -> None:
             "Read: the dashed line is the learned range, where likeness has fallen to 1/e of its excess; the dotted one is any two places.",
             "Do not conclude that two places further apart than the range differ; they are as alike as any two.",
             "CaLLiPer §3 (grid position code), specification §7.",
-            actions=lambda: export_menu("field.export.kernel", "alike-by-distance", _kernel_table(kernel), chart=True),
+            actions=lambda: export_menu(
+                "field.export.kernel",
+                "alike-by-distance",
+                _kernel_table(kernel),
+                python=python_lines.of_model(
+                    run_id,
+                    "places = run.data.samples.log.places",
+                    "kernel = kernel_curve(run.model.encode_points, places.x, places.y)",
+                    imports=["from engine.field import kernel_curve"],
+                ),
+                chart=True,
+            ),
         )
         st.plotly_chart(kernel_figure(kernel, session.theme()), key="field.kernel", config=chart_config("alike-by-distance"))
         reach = wording.metres(kernel.learned_range_m) if np.isfinite(kernel.learned_range_m) else "never"
@@ -71,7 +82,28 @@ def _map(run_id: str, log: VisitLog, shown: str, text: str) -> None:
     city_map.draw(cached.city(slug), layers, key="field.map", alt=f"Map of the model's field: {SHOWN[shown]}", legend=legend)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption(wording.literal(said, limit=300))
-        export_menu("field.export", f"field-{shown}", table, base_map.deck(layers, cached.city(slug), theme))
+        deck = base_map.deck(layers, cached.city(slug), theme)
+        export_menu("field.export", f"field-{shown}", table, deck, python=_python(run_id, log, shown, text))
+
+
+def _python(run_id: str, log: VisitLog, shown: str, text: str) -> str:
+    """Lines of Python that give the values of the map."""
+    needed = {"colour": "false_colour", "change": "change_per_metre"}.get(shown, "similarity_to")
+    lines = ["raster = sample_field(run.model.encode_points, run.data.city)"]
+    match shown:
+        case "colour":
+            lines.append("values = false_colour(raster)")
+        case "change":
+            lines.append("values = change_per_metre(raster) * 1000  # per kilometre")
+        case "text":
+            lines.append(f"values = similarity_to(raster, run.model.encode_texts([{text.strip() or 'place'!r}])[0])")
+        case _:
+            row = log.places.index[session.selection().primary]
+            lines += [
+                "places = run.data.samples.log.places",
+                f"values = similarity_to(raster, run.model.encode_points(places.x[[{row}]], places.y[[{row}]])[0])",
+            ]
+    return python_lines.of_model(run_id, *lines, imports=[f"from engine.field import {needed}, sample_field"])
 
 
 def _kernel_table(kernel: Kernel) -> pd.DataFrame:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, navigation, panels, session, wording
+from dashboard import cached, navigation, panels, python_lines, session, wording
 from dashboard.figures.projection_scatter import Colouring, projection_scatter
 from dashboard.views.export_menu import export_menu
 from engine.city.location_list import read_location_list
@@ -45,7 +45,9 @@ def draw(slug: str, log: VisitLog, starved: tuple[str, ...]) -> None:
         "Read: draw around places. A model trained without them shows, on their visits, what it makes of places that are new to it.",
         "Do not hide most of the city: what is left must still tell how people move.",
         "The inductive setting: docs/evaluation.md.",
-        actions=lambda: export_menu("long_tail.export.hidden", "hidden-places", _table(log, chosen), chart=True),
+        actions=lambda: export_menu(
+            "long_tail.export.hidden", "hidden-places", _table(log, chosen), python=_python(slug, chosen), chart=True
+        ),
     )
     left, right = st.columns([62, 38], gap="medium")
     with left:
@@ -121,6 +123,16 @@ def _upload(known: dict[str, int]) -> None:
         session.select(found, "a list of places")
         if not unknown:
             st.rerun()
+
+
+def _python(slug: str, chosen: list[str]) -> str:
+    """Lines of Python that divide the visits with these places kept from training."""
+    return python_lines.of_city(
+        slug,
+        f"split = Split(kind=split_kinds(city)[0], hidden_locations={tuple(chosen)!r})",
+        "samples = build_samples(VisitLog.of(city, split))",
+        imports=["from engine.city.samples import VisitLog, build_samples", "from engine.city.splits import Split, split_kinds"],
+    )
 
 
 def _table(log: VisitLog, chosen: list[str]) -> pd.DataFrame:

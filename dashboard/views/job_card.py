@@ -6,10 +6,11 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-from dashboard import cached, navigation, panels, session, wording
+from dashboard import cached, navigation, panels, python_lines, session, wording
 from dashboard.figures import colours
 from dashboard.figures.curves import loss_curves
-from dashboard.figures.frame import CONFIG
+from dashboard.figures.frame import chart_config
+from dashboard.views.export_menu import export_menu
 from engine.errors import MobiscopeError
 from engine.runs import Run, RunStatus, RunSummary, cancel, force_stop, resume
 
@@ -199,16 +200,21 @@ def _curves(run_id: str) -> None:
     if not figures:
         st.caption("The curves appear with the first epoch.")
         return
-    panels.reading(
-        "Drawn: per stage of training, the loss on training and validation data and what validation measures, by optimiser step.",
-        "Read: training should fall; where validation rises again, the model learns by heart, and the best weights so far are "
-        "kept.",
-        "Do not compare losses of different settings; compare their metrics on the Runs page.",
-    )
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        panels.reading(
+            "Drawn: per stage of training, the loss on training and validation data and what validation measures, by optimiser step.",
+            "Read: training should fall; where validation rises again, the model learns by heart, and the best weights so far are "
+            "kept.",
+            "Do not compare losses of different settings; compare their metrics on the Runs page.",
+        )
+        python = python_lines.of_run(run_id, "curves = run.curves()")
+        export_menu(f"curves.export.{run_id}", f"{run_id}-curves", curves, python=python, chart=True)
     for column, (title, figure) in zip(st.columns(max(len(figures), 3), gap="medium"), figures.items(), strict=False):
         with column:
             st.caption(wording.literal(title))
-            st.plotly_chart(figure, key=f"curve.{run_id}.{title}", config=CONFIG, alt=f"Curve of {title} by step")
+            st.plotly_chart(
+                figure, key=f"curve.{run_id}.{title}", config=chart_config(f"{run_id}-curve"), alt=f"Curve of {title} by step"
+            )
 
 
 def curve_figures(curves: pd.DataFrame, theme: colours.Theme) -> dict[str, go.Figure]:

@@ -3,6 +3,7 @@
 Follows the `Predictor` protocol only; nothing here knows which model answers.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import pydeck as pdk
 import streamlit as st
 
-from dashboard import cached, panels, questions, session, wording
+from dashboard import cached, panels, python_lines, questions, session, wording
 from dashboard.figures import answer_table, base_map, colours
 from dashboard.figures.bars import probability_bars, step_strip
 from dashboard.figures.frame import chart_config
@@ -38,6 +39,7 @@ class Step:
     """One step under an edit, with the answers to it.
 
     Attributes:
+        run_id: The run that is asked.
         samples: All samples of the run.
         index: Position of the step among them.
         truth, here: Places gone to, and visited last as the predictors see it.
@@ -46,6 +48,7 @@ class Step:
         shown: Guesses shown.
     """
 
+    run_id: str
     samples: Samples
     index: int
     truth: int
@@ -150,9 +153,30 @@ def map_controls() -> None:
 
 
 def draw_map(
-    city: City, base: base_map.BaseMap, step: Step, *, mass: bool, moved: bool, zoomed: bool, key: str, height: int = 480
-) -> pdk.Deck:
-    """Path, guesses and truth on the city, over where the probability lies if that is asked for; returns what is drawn."""
+    city: City,
+    base: base_map.BaseMap,
+    step: Step,
+    command: str,
+    *,
+    mass: bool,
+    moved: bool,
+    zoomed: bool,
+    key: str,
+    height: int = 480,
+) -> None:
+    """Path, guesses and truth on the city, over where the probability lies if that is asked for.
+
+    Args:
+        city: The city.
+        base: Its base map.
+        step: The step.
+        command: The command that answers the same question; empty where none does.
+        mass: Whether squares show where the probability lies.
+        moved: Whether they show what an edit moved.
+        zoomed: Whether the view is that of the step.
+        key: Of the map.
+        height: Pixels.
+    """
     theme, places, share = session.theme(), step.places, share_name(step.model.normalised)
     history = questions.history_of(step.samples, step.index, step.edit)
     table = questions.ranking_table(step.model, places, step.here, step.truth, step.shown)
@@ -182,7 +206,14 @@ def draw_map(
     sentence = f"Map: {len(history)} visits, {len(table)} guesses and the place the person went to."
     view = step_view(step) if zoomed else None
     city_map.draw(city, layers, key=key, alt=sentence, legend=legend, attribution=base.attribution, height=height, view=view)
-    return base_map.deck(layers, city, theme, view=view)
+    with st.container(horizontal=True, horizontal_alignment="right"):
+        _export("next.export.map", table, step, command, base_map.deck(layers, city, theme, view=view))
+
+
+def _export(key: str, table: pd.DataFrame, step: Step, command: str, deck: pdk.Deck | None = None) -> None:
+    """The menu of a ranking: by the command, or by lines of Python where no command asks this."""
+    python = "" if command else _python(step)
+    export_menu(key, "next-location", table.drop(columns="location"), deck, command, python)
 
 
 def step_view(step: Step) -> pdk.ViewState:
@@ -223,12 +254,11 @@ def _truth(step: Step, table: pd.DataFrame) -> list:
 # ---- evidence --------------------------------------------------------------------------------------------------------------
 
 
-def draw_ranking(step: Step, deck: pdk.Deck, command: str) -> None:
+def draw_ranking(step: Step, command: str) -> None:
     """The model's list beside what it was before an edit.
 
     Args:
         step: The step.
-        deck: The map it is drawn on, for the export menu.
         command: The command that answers the same question; empty where none does.
     """
     theme = session.theme()
@@ -239,7 +269,7 @@ def draw_ranking(step: Step, deck: pdk.Deck, command: str) -> None:
         "from the last visit.",
         f"The gold row with {answer_table.TRUTH_MARK} is where the person went. After an edit, arrows tell the rank a place had before.",
         "A share is the model's belief about this one step, not how often it is right; Runs tells that.",
-        actions=lambda: export_menu("next.export.ranking", "next-location", table.drop(columns="location"), deck, command),
+        actions=lambda: _export("next.export.ranking", table, step, command),
     )
     before = None
     if step.edit:
@@ -283,7 +313,9 @@ def draw_predictors(step: Step) -> None:
         "The rank each predictor gave to where the person went, the share it gave it, and how far its first guess lies from it.",
         "Read down the rank: a baseline above the model had this step better. All see the same history and the same edit.",
         "One step proves nothing. A share with * is a score made to add up to one, not a probability.",
-        actions=lambda: export_menu("next.export.predictors", "next-location-predictors", pd.DataFrame(ordered)),
+        actions=lambda: export_menu(
+            "next.export.predictors", "next-location-predictors", pd.DataFrame(ordered), python=_others_python(step)
+        ),
     )
     st.html(answer_table.style(session.theme()) + answer_table.predictors_html(ordered, session.theme()))
 
@@ -300,7 +332,10 @@ def draw_why_not(step: Step) -> None:
         "A place new to training or to the person is hard for every predictor; a known one that ranks low is the model's own miss.",
         "These are facts about the data and the list. They do not say which of them caused the rank.",
         actions=lambda: export_menu(
-            "next.export.why", "next-location-why-not", pd.DataFrame({"fact": [wording.plain(fact) for fact in facts]})
+            "next.export.why",
+            "next-location-why-not",
+            pd.DataFrame({"fact": [wording.plain(fact) for fact in facts]}),
+            python=_python(step),
         ),
     )
     for fact in facts:
@@ -309,13 +344,19 @@ def draw_why_not(step: Step) -> None:
 
 def draw_steps(steps: pd.DataFrame, step: Step, current: int, predictor: str, key: str) -> int | None:
     """The person's steps, hit or miss; returns the step that was clicked, None if none was."""
-    column = f"rank.{predictor}"
+    column, asked = f"rank.{predictor}", f"user_id == {str(steps['user'].iloc[0])!r}"
     panels.panel(
         "Steps of this person",
         "Every step of the person in this part of the data: the higher the mark, the better the truth was ranked.",
         "Circles are first guesses that were right, diamonds lie in the top 10, crosses below. Click a mark to look at its step.",
         "The vertical axis is logarithmic; ranks beyond 1,000 and places that cannot be ranked lie on its floor.",
-        actions=lambda: export_menu("next.export.steps", "steps-of-a-person", _steps_table(steps, step), chart=column in steps),
+        actions=lambda: export_menu(
+            "next.export.steps",
+            "steps-of-a-person",
+            _steps_table(steps, step),
+            python=python_lines.of_table(step.run_id, "predictions", f".query({asked!r})"),
+            chart=column in steps,
+        ),
     )
     if column not in steps:
         st.caption("The run has no table of predictions; its steps cannot be told apart here.")
@@ -367,7 +408,9 @@ def draw_shift(step: Step) -> None:
         "The places of both lists: their rank and share before the edit and after it.",
         "Shares change in percentage points (pp). What one place gains, others lose.",
         "An edit asks the trained model another question. It does not say what the person would have done.",
-        actions=(lambda: export_menu("next.export.shift", "before-and-after", table, chart=True)) if step.edit else None,
+        actions=(lambda: export_menu("next.export.shift", "before-and-after", table, python=_python(step), chart=True))
+        if step.edit
+        else None,
     )
     if not step.edit:
         st.caption("Nothing is edited. Change the hour, the weekday, the person or the visits above the map.")
@@ -400,7 +443,7 @@ def draw_probabilities(step: Step) -> None:
         "The model's first places, and the share that the baseline which did best on this step gives to the same places.",
         "Long blue beside short grey: the model believes in a place the baseline would not name.",
         "A baseline that counts visits gives scores made to add up to one; compare their order rather than their size.",
-        actions=lambda: export_menu("next.export.probabilities", "probabilities", table, chart=True),
+        actions=lambda: export_menu("next.export.probabilities", "probabilities", table, python=_others_python(step), chart=True),
     )
     truth = np.flatnonzero(top == step.truth)
     figure = probability_bars(step.places.names[top].tolist(), series, session.theme(), int(truth[0]) if len(truth) else None)
@@ -422,7 +465,7 @@ def draw_day(step: Step) -> None:
         "Visits of this person per local hour in the training part.",
         "The line marks the hour of the question as it is asked now.",
         "Check-ins are not presence: an hour without visits may only be an hour without check-ins.",
-        actions=lambda: export_menu("next.export.day", "day-of-a-person", table, chart=True),
+        actions=lambda: export_menu("next.export.day", "day-of-a-person", table, python=_day_lines(step), chart=True),
     )
     last = step.samples.target[step.index] - 1
     hour = int(log.minute[last]) // 60 if step.edit.hour is None else step.edit.hour
@@ -433,6 +476,42 @@ def draw_day(step: Step) -> None:
         config=chart_config("day-of-a-person"),
         key="next.day",
         alt="Visits per hour of this person",
+    )
+
+
+def _python(step: Step, *lines: str, imports: Sequence[str] = ()) -> str:
+    """Lines of Python that put the same question to the model, as it was and as edited."""
+    question = f"question = run.data.samples.histories(np.array([{step.index}]))"
+    edited = f"question = {step.edit!r}.apply(question)"
+    return python_lines.of_model(
+        step.run_id,
+        question,
+        "before = np.exp(run.model.predict(question).log_probability[0])  # in the order of run.data.samples.log.places",
+        *([edited, "after = np.exp(run.model.predict(question).log_probability[0])"] if step.edit else []),
+        *lines,
+        imports=["import numpy as np", *(["from dashboard.questions import QueryEdit"] if step.edit else []), *imports],
+    )
+
+
+def _others_python(step: Step) -> str:
+    """Lines of Python that put the same question to the model and to the baselines that are quick to fit."""
+    return _python(
+        step,
+        "quick = [name for name in BASELINES if name not in TRAINED]",
+        "others = {other.title: np.exp(other.predict(question).log_probability[0]) for other in "
+        "fit_baselines(run.data.samples.log, names=quick)}",
+        imports=["from engine.models.baselines import BASELINES, TRAINED, fit_baselines"],
+    )
+
+
+def _day_lines(step: Step) -> str:
+    user = str(step.samples.log.users[step.samples.log.user[step.samples.target[step.index]]])
+    return python_lines.of_model(
+        step.run_id,
+        "log = run.data.samples.log",
+        f"mine = [visit for visit in log.training() if log.users[log.user[visit]] == {user!r}]",
+        "visits = np.bincount(log.minute[mine] // 60, minlength=24)",
+        imports=["import numpy as np"],
     )
 
 
@@ -449,7 +528,7 @@ def build(run_id: str, samples: Samples, index: int, edit: QueryEdit, shown: int
     before = cached.replies(run_id, index, QueryEdit())
     after = cached.replies(run_id, index, edit) if edit else before
     here = int(edit.apply(samples.histories(np.array([index]))).location[-1])
-    return Step(samples, index, int(samples.true_location[index]), here, edit, before, after, shown)
+    return Step(run_id, samples, index, int(samples.true_location[index]), here, edit, before, after, shown)
 
 
 def source_of(predictor: Predictor) -> str:

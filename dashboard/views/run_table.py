@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, navigation, panels, session, wording
-from dashboard.cached.score_data import LISTED
+from dashboard import cached, navigation, panels, python_lines, session, wording
+from dashboard.cached.score_data import BINNED, LISTED
 from dashboard.figures.bars import metric_bars
 from dashboard.figures.frame import chart_config
 from dashboard.figures.slice_bars import slice_bars
@@ -285,7 +285,7 @@ def _warnings(run: RunSummary) -> None:
             f"{wording.count(len(fired)) if len(fired) else 'None'} of {wording.counted(len(table), 'failure detector')} "
             "fired after training."
         )
-        export_menu("runs.export.warnings", f"{run.id}-warnings", table)
+        export_menu("runs.export.warnings", f"{run.id}-warnings", table, python=python_lines.of_table(run.id, "warnings"))
     shown = table.sort_values("fired", ascending=False)[["name", "fired", "value", "threshold", "meaning"]]
     st.dataframe(shown, hide_index=True, key="runs.warnings", column_config={"meaning": st.column_config.TextColumn(width="large")})
 
@@ -350,7 +350,14 @@ def comparison(first: RunSummary, second: RunSummary) -> None:
         "bootstrap.",
         f"Read: where the interval leaves out zero, the difference is more than the choice of {'cells' if is_grid else 'people'} explains.",
         "Do not conclude anything about other seeds: one run is one seed.",
-        actions=(lambda: export_menu("runs.export.difference", "difference", difference.rename(columns=columns)))
+        actions=(
+            lambda: export_menu(
+                "runs.export.difference",
+                "difference",
+                difference.rename(columns=columns),
+                python=_difference_python(first.id, second.id, is_grid),
+            )
+        )
         if alike
         else None,
     )
@@ -386,6 +393,33 @@ def comparison(first: RunSummary, second: RunSummary) -> None:
     (cell_versus.versus if is_grid else versus)(first, second)
 
 
+def _difference_python(first: str, second: str, is_grid: bool) -> str:
+    """Lines of Python that give the differences of all metrics with their paired intervals."""
+    own = "[run.table('predictions').query('predictor == @run.request.model') for run in runs]"
+    if is_grid:
+        return python_lines.of_runs(
+            (first, second),
+            f"answers = [FlowAnswers.from_frame(table) for table in {own}]",
+            "answers = [given[given.part == 2] for given in answers]",
+            f"names = [name for name in FLOW_METRICS if name not in {BINNED!r}]",
+            "found = {name: flow_difference(*answers, name) for name in names}",
+            imports=[
+                "from engine.evaluation.flow_answers import FlowAnswers",
+                "from engine.evaluation.flow_metrics import FLOW_METRICS, flow_difference",
+            ],
+        )
+    return python_lines.of_runs(
+        (first, second),
+        f"answers = [Answers.from_frame(table, Places.of(runs[0].city())) for table in {own}]",
+        "found = {name: paired_difference(*answers, name) for name in METRICS}",
+        imports=[
+            "from engine.city.samples import Places",
+            "from engine.evaluation.metrics import METRICS, paired_difference",
+            "from engine.evaluation.ranking import Answers",
+        ],
+    )
+
+
 def _setup(first: RunSummary, second: RunSummary) -> None:
     """The settings and the data cards in which two runs differ."""
     left, right = st.columns(2, gap="medium")
@@ -398,10 +432,16 @@ def _setup(first: RunSummary, second: RunSummary) -> None:
             first.name,
             second.name,
             "config",
+            python_lines.of_runs((first.id, second.id), "settings = [(run.config, run.request) for run in runs]"),
         )
     with right:
         st.markdown("**Data cards that differ**")
-        _differences(flat(_card(first.id)), flat(_card(second.id)), first.name, second.name, "card")
+        python = python_lines.of_runs(
+            (first.id, second.id),
+            "cards = [store.read_json(run.folder.data_card_path) for run in runs]",
+            imports=["from engine import store"],
+        )
+        _differences(flat(_card(first.id)), flat(_card(second.id)), first.name, second.name, "card", python)
 
 
 def _card(run_id: str) -> dict[str, Any]:
@@ -412,7 +452,7 @@ def _card(run_id: str) -> dict[str, Any]:
     } | {f"assumption {index}": text for index, text in enumerate(card.assumptions, 1)}
 
 
-def _differences(first: dict[str, str], second: dict[str, str], one: str, two: str, key: str) -> None:
+def _differences(first: dict[str, str], second: dict[str, str], one: str, two: str, key: str, python: str) -> None:
     rows = [
         {"setting": name, one: first.get(name, "–"), f"{two} ": second.get(name, "–")}
         for name in dict.fromkeys([*first, *second])
@@ -420,6 +460,6 @@ def _differences(first: dict[str, str], second: dict[str, str], one: str, two: s
     ]
     if rows:
         st.dataframe(pd.DataFrame(rows), hide_index=True, key=f"runs.{key}")
-        export_menu(f"runs.export.{key}", f"{key}-differences", pd.DataFrame(rows))
+        export_menu(f"runs.export.{key}", f"{key}-differences", pd.DataFrame(rows), python=python)
     else:
         st.caption("None: they are the same.")

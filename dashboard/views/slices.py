@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, panels, session, wording
+from dashboard import cached, panels, python_lines, session, wording
 from dashboard.cached import cell_data
 from dashboard.figures import base_map, colours
 from dashboard.figures.found_places import found_by_place, found_layers
@@ -125,8 +125,16 @@ def bars(table: pd.DataFrame, chosen: list[Series], slice_name: str, metric: str
     return str(points[0]["customdata"][0]) if points else None
 
 
-def starved_map(slug: str, predictions: pd.DataFrame, places: Places, k: int) -> int:
-    """The map of found and starved places; returns how many places were never found."""
+def starved_map(slug: str, predictions: pd.DataFrame, places: Places, k: int, python: str) -> int:
+    """The map of found and starved places; returns how many places were never found.
+
+    Args:
+        slug: The city.
+        predictions: The cases in view.
+        places: The places they are about.
+        k: How many first answers count.
+        python: Lines of Python that give these cases.
+    """
     rank = predictions["true_rank"].astype("Float64").to_numpy(np.float64, na_value=np.inf)
     table = found_by_place(rank, predictions["true_id"].to_numpy(), k)
     rows = table["location"].to_numpy()
@@ -149,7 +157,8 @@ def starved_map(slug: str, predictions: pd.DataFrame, places: Places, k: int) ->
             f"Never found: {wording.count(starved)} of {wording.counted(len(table), 'place')} that somebody went to in these cases."
         )
         deck = base_map.deck(layers, cached.city(slug), theme)
-        export_menu("slices.places", "found-places", table.drop(columns="location"), deck)
+        found = f"found = (cases.true_rank <= {k}).groupby(cases.true_id).agg(['sum', 'size'])"
+        export_menu("slices.places", "found-places", table.drop(columns="location"), deck, python=f"{python}\n{found}")
     return starved
 
 
@@ -162,7 +171,20 @@ def never_found(predictions: pd.DataFrame, places: Places, k: int) -> tuple[str,
     return tuple(str(item) for item in places.ids[table.loc[table["found"] == 0, "location"].to_numpy()])
 
 
-def cases(slug: str, predictions: pd.DataFrame, places: Places, title: str) -> tuple[str, int] | None:
+def cases_python(series: Series, group: tuple[str, str] | None) -> str:
+    """Lines of Python that give the cases of a predictor, or those of a group (slice and name), as `cases`."""
+    lines = [f"cases = run.table('predictions').query({f'predictor == {series.predictor!r}'!r}).reset_index(drop=True)"]
+    imports = []
+    if group:
+        imports = ["from engine.city.samples import VisitLog, build_samples", "from engine.evaluation.slices import slice_labels"]
+        lines += [
+            "asked = build_samples(VisitLog.of(run.city(), run.request.split)).of_part('test')",
+            f"cases = cases[(slice_labels(asked, run.city())[{group[0]!r}] == {group[1]!r}).to_numpy()]",
+        ]
+    return python_lines.of_run(series.run_id, *lines, imports=imports)
+
+
+def cases(slug: str, predictions: pd.DataFrame, places: Places, title: str, python: str) -> tuple[str, int] | None:
     """The cases as a table; returns the person and step that was picked, None if none was.
 
     Args:
@@ -170,6 +192,7 @@ def cases(slug: str, predictions: pd.DataFrame, places: Places, title: str) -> t
         predictions: The cases.
         places: The places they are about.
         title: Of the panel.
+        python: Lines of Python that give these cases.
     """
     truth = predictions["true_id"].to_numpy()
     table = predictions.drop(columns=["true_id", "topk_ids", "topk_probs"], errors="ignore").assign(
@@ -180,7 +203,7 @@ def cases(slug: str, predictions: pd.DataFrame, places: Places, title: str) -> t
     )
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader(title, anchor=False)
-        export_menu("slices.export.cases", "cases", table)
+        export_menu("slices.export.cases", "cases", table, python=python)
     worst = predictions.sort_values("true_prob", kind="stable").head(MOST_CASES)
     local = worst["started_at"].dt.tz_convert(cached.city(slug).time_zone)
     first = worst["topk_ids"].map(lambda ids: int(ids[0]) if len(ids) else -1).to_numpy()

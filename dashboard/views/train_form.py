@@ -1,14 +1,17 @@
 """What to train: the split on the map, the model, its settings, the command that does the same, and the start."""
 
 import numpy as np
+import pandas as pd
 import streamlit as st
 from pydantic import ValidationError
 
-from dashboard import cached, forms, panels, session, wording
-from dashboard.figures import colours
+from dashboard import cached, forms, panels, python_lines, session, wording
+from dashboard.figures import base_map, colours
+from dashboard.figures.frame import chart_config
 from dashboard.figures.parts import PART_TITLES, part_layers, timeline, unseen_places
 from dashboard.views import cell_split_form, city_map, hidden_places
 from dashboard.views.city_map import Entry
+from dashboard.views.export_menu import export_menu
 from engine.city.cell_splits import CellSplit
 from engine.city.city import City
 from engine.city.splits import PARTS, Split, split_kinds
@@ -177,11 +180,38 @@ def _preview(slug: str, city: City, split: Split) -> None:
         attribution=base.attribution,
         height=340,
     )
-    st.caption(f"A model must name ringed places without having seen anyone there. {note}")
-    st.plotly_chart(
-        timeline(cached.visits_by_day(slug, split), theme),
-        key="train.timeline",
-        config={"displayModeBar": False},
-        alt="Visits per day by part",
+    python = _python(slug, split)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption(f"A model must name ringed places without having seen anyone there. {note}")
+        places = pd.DataFrame(
+            {
+                "location_id": log.places.ids,
+                "name": log.places.names,
+                "visits_in_training": log.visits_in_training,
+                "unknown_to_training": unseen,
+                "longitude": log.places.longitude,
+                "latitude": log.places.latitude,
+            }
+        )
+        export_menu("train.map.export", "places-of-the-split", places, base_map.deck(layers, city, theme), python=python)
+    days = cached.visits_by_day(slug, split)
+    st.plotly_chart(timeline(days, theme), key="train.timeline", config=chart_config("visits-by-day"), alt="Visits per day by part")
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.caption(f"Visits per local day, by part: {', '.join(PART_TITLES.values())}.")
+        export_menu("train.timeline.export", "visits-by-day", days.rename_axis("day").reset_index(), python=python, chart=True)
+
+
+def _python(slug: str, split: Split) -> str:
+    """Lines of Python that divide the visits so."""
+    given = ", ".join(f"{name}={value!r}" for name, value in split.model_dump(exclude_defaults=True).items())
+    return python_lines.of_city(
+        slug,
+        f"log = VisitLog.of(city, Split({given}))",
+        "visits = log.visits_in_training  # of every place, as in log.places",
+        "parts = pd.crosstab(log.day, log.part)  # local days from the first, by training, validation, test",
+        imports=[
+            "import pandas as pd",
+            "from engine.city.samples import VisitLog",
+            "from engine.city.splits import Split",
+        ],
     )
-    st.caption(f"Visits per local day, by part: {', '.join(PART_TITLES.values())}.")

@@ -5,7 +5,7 @@ import pandas as pd
 import pydeck as pdk
 import streamlit as st
 
-from dashboard import cached, navigation, panels, session, wording
+from dashboard import cached, navigation, panels, python_lines, session, wording
 from dashboard.figures import base_map, colours
 from dashboard.figures.ranking import guess_layers, truth_layers
 from dashboard.views import city_map, twin_maps
@@ -64,7 +64,9 @@ def versus(first: RunSummary, second: RunSummary) -> None:
     state = st.dataframe(
         table, key=f"versus.cases.{winner}", hide_index=True, height=260, on_select="rerun", selection_mode="single-row"
     )
-    export_menu("versus.export", "cases", table)
+    own = "run.table('predictions').query('predictor == @run.request.model').true_rank.reset_index(drop=True)"
+    lines = f"first, second = ({own} for run in runs)", "wins = (first < second).sum(), (second < first).sum()"
+    export_menu("versus.export", "cases", table, python=python_lines.of_runs((first.id, second.id), *lines))
     rows = state["selection"]["rows"] if state else []
     case = shown.iloc[rows[0] if rows else 0]
     _answers(first, second, case, places)
@@ -118,8 +120,14 @@ def _answers(first: RunSummary, second: RunSummary, case: pd.Series, places: Pla
         with st.container(horizontal=True, gap="small", width="content"):
             for side, run, own in zip(SIDES, (first, second), marks, strict=True):
                 deck = base_map.deck([*base.layers, *own], city, theme)
+                asked = f"user_id == {case['user_id']!r} and step == {case['step']} and predictor == @run.request.model"
                 export_menu(
-                    f"versus.export.{side}", f"case-{run.id}", table[table["run"] == run.name], deck, label=f"Export {side}"
+                    f"versus.export.{side}",
+                    f"case-{run.id}",
+                    table[table["run"] == run.name],
+                    deck,
+                    python=python_lines.of_run(run.id, f"case = run.table('predictions').query({asked!r}).iloc[0]"),
+                    label=f"Export {side}",
                 )
 
 

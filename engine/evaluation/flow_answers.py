@@ -99,6 +99,31 @@ class FlowAnswers:
             scale,
         )
 
+    @classmethod
+    def from_frame(cls, frame: pd.DataFrame, title: str = "") -> Self:
+        """The answers of one predictor for all cells from its rows of the predictions table, in the order of their ids.
+
+        That table holds no probabilities of bins; the scale has ten equal bins of the training cells.
+
+        Args:
+            frame: Rows of one predictor, 24 hours of every cell.
+            title: Name on screen.
+
+        Raises:
+            MobiscopeError: If the table holds several predictors or none.
+        """
+        names = frame["predictor"].astype(str).unique()
+        if len(names) != 1:
+            raise MobiscopeError(f"Choose the rows of one predictor; these hold {len(names)}.")
+        rows = frame.sort_values(["cell_id", "hour"], kind="stable")
+        observed, flow, low, high = (
+            rows[name].to_numpy(np.float64).reshape(-1, 24) for name in ("observed", "predicted", "low", "high")
+        )
+        part = rows["part"].to_numpy(np.int8)[::24]
+        scale = FlowScale.fit(observed[part == PARTS.index("train")])
+        cells = rows["cell_id"].to_numpy(str)[::24]
+        return cls(str(names[0]), title or str(names[0]), cells, part, observed, flow, low, high, None, scale)
+
     def to_frame(self) -> pd.DataFrame:
         """Long table (predictor, cell_id, hour, observed, predicted, low, high, part), cell by cell; part -1 is input only."""
         count = self.observed.size

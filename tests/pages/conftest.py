@@ -5,15 +5,22 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import geopandas as gpd
+import numpy as np
+import pandas as pd
 import pytest
 import streamlit as st
+from shapely import Point
 from streamlit.testing.v1 import AppTest
 
 from engine.city.city import City
+from engine.runs import Run, RunRequest, submit
+from tests.engine.small_grids import grid_city
 
 ROOT = Path(__file__).parents[2]
 Opener = Callable[..., AppTest]
 QUICK = {"pretrain_epochs": 1, "epochs": 1}
+QUICK_CELLS = {"epochs": 1, "steps_per_epoch": 1}
 
 
 @pytest.fixture(autouse=True)
@@ -34,8 +41,6 @@ def city_home(tmp_path_factory: pytest.TempPathFactory, tiny_city: City) -> Path
 @pytest.fixture(scope="session")
 def trained_home(tmp_path_factory: pytest.TempPathFactory, city_home: Path) -> Iterator[Path]:
     """A home with the tiny city and two finished runs of the tiny preset, `first` (seed 0) and `second` (seed 1); read-only."""
-    from engine.runs import Run, RunRequest, submit
-
     home = tmp_path_factory.mktemp("trained-home")
     shutil.copytree(city_home, home, dirs_exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
@@ -52,6 +57,61 @@ def trained_home(tmp_path_factory: pytest.TempPathFactory, city_home: Path) -> I
         states = {run: Run.open(run).status() for run in runs}
         assert all(status.state == "DONE" for status in states.values()), states
     yield home
+
+
+def bare_city() -> City:
+    """A grid of 48 cells with places, elevation, income and flows, but no imagery, buildings or districts; three were never counted."""
+    city = grid_city(6, 8)
+    middle = city.spatial("cells").geometry.representative_point()
+    kinds = ["Bar", "Office", "School"]
+    pois = gpd.GeoDataFrame(
+        {
+            "poi_id": pd.Series([f"poi-{row}" for row in range(96)], dtype="str"),
+            "category": pd.Series([kinds[row % 3] for row in range(96)], dtype="str"),
+        },
+        geometry=[Point(middle.iloc[row % 48].x, middle.iloc[row % 48].y) for row in range(96)],
+        crs="EPSG:4326",
+    )
+    measured = {"elevation": np.linspace(-6, 40, 48), "income": np.linspace(8e5, 3.2e6, 48)}
+    cells = city.spatial("cells").assign(**measured)
+    return city.replace(cells=cells, pois=pois, outflow=city.table("outflow").drop(index=[5, 20, 33]))
+
+
+@pytest.fixture(scope="session")
+def grid_home(tmp_path_factory, city_home) -> Path:
+    """A home with two cities and a finished grid run on each; on one of them also of a `second` seed and of `weekends`; read-only."""
+    home = tmp_path_factory.mktemp("grid-home")
+    shutil.copytree(city_home, home, dirs_exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOBISCOPE_HOME", str(home))
+        patch.setenv("MOBISCOPE_JOBS", "2")
+        patch.setenv("OMP_NUM_THREADS", "1")
+        bare_city().save()
+        runs = [
+            submit(
+                RunRequest(
+                    model="lmemr",
+                    city=city,
+                    preset="tiny",
+                    config=QUICK_CELLS,
+                    name=name,
+                    seed=seed,
+                    split={"kind": "spatial_blocks", "block_cells": 2, "day_type": day_type},
+                )
+            )
+            for name, city, seed, day_type in (
+                ("aldhaven", "aldhaven", 0, ""),
+                ("gridford", "gridford", 0, ""),
+                ("second", "aldhaven", 1, ""),
+                ("weekends", "aldhaven", 0, "weekend"),
+            )
+        ]
+        until = time.monotonic() + 400
+        while any(not Run.open(run).status().has_ended for run in runs) and time.monotonic() < until:
+            time.sleep(0.5)
+        for run in runs:
+            assert Run.open(run).status().state == "DONE", Run.open(run).log_tail(20)
+    return home
 
 
 @pytest.fixture

@@ -1,9 +1,6 @@
 """Grid runs on every page: the clock, the day of a cell, what the model saw, clusters, errors, what-ifs, and input that is bad."""
 
 import json
-import shutil
-import time
-from pathlib import Path
 
 import geopandas as gpd
 import numpy as np
@@ -11,79 +8,22 @@ import pandas as pd
 import pytest
 import streamlit as st
 import torch
-from shapely import Point
 
 from dashboard import wording
 from dashboard.cached import cell_data
 from dashboard.session import Selection
 from dashboard.views.cell_edit_forms import KINDS
-from engine.city.city import City, open_city
+from engine.city.city import open_city
 from engine.city.images import encode_heights
 from engine.encoders.image_descriptors import HEIGHT, measure_height
-from engine.runs import Run, RunRequest, list_runs, submit
+from engine.runs import Run, list_runs
 from engine.scenarios.cell_edits import ChangePois, CutEdge, DropModality, LeaveDistrictOut
 from engine.scenarios.scenario import EditStack
 from engine.training import weights
 from tests.engine.small_grids import grid_city
-from tests.pages.conftest import assert_healthy, button, words
+from tests.pages.conftest import assert_healthy, bare_city, button, words
 
-QUICK = {"epochs": 1, "steps_per_epoch": 1}
 MOST_BYTES = 2_000_000
-
-
-def bare_city() -> City:
-    """A grid of 48 cells with places, elevation, income and flows, but no imagery, buildings or districts; three were never counted."""
-    city = grid_city(6, 8)
-    middle = city.spatial("cells").geometry.representative_point()
-    kinds = ["Bar", "Office", "School"]
-    pois = gpd.GeoDataFrame(
-        {
-            "poi_id": pd.Series([f"poi-{row}" for row in range(96)], dtype="str"),
-            "category": pd.Series([kinds[row % 3] for row in range(96)], dtype="str"),
-        },
-        geometry=[Point(middle.iloc[row % 48].x, middle.iloc[row % 48].y) for row in range(96)],
-        crs="EPSG:4326",
-    )
-    measured = {"elevation": np.linspace(-6, 40, 48), "income": np.linspace(8e5, 3.2e6, 48)}
-    cells = city.spatial("cells").assign(**measured)
-    return city.replace(cells=cells, pois=pois, outflow=city.table("outflow").drop(index=[5, 20, 33]))
-
-
-@pytest.fixture(scope="session")
-def grid_home(tmp_path_factory, city_home) -> Path:
-    """A home with two cities and a finished grid run on each; on one of them also of a `second` seed and of `weekends`; read-only."""
-    home = tmp_path_factory.mktemp("grid-home")
-    shutil.copytree(city_home, home, dirs_exist_ok=True)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MOBISCOPE_HOME", str(home))
-        patch.setenv("MOBISCOPE_JOBS", "2")
-        patch.setenv("OMP_NUM_THREADS", "1")
-        bare_city().save()
-        runs = [
-            submit(
-                RunRequest(
-                    model="lmemr",
-                    city=city,
-                    preset="tiny",
-                    config=QUICK,
-                    name=name,
-                    seed=seed,
-                    split={"kind": "spatial_blocks", "block_cells": 2, "day_type": day_type},
-                )
-            )
-            for name, city, seed, day_type in (
-                ("aldhaven", "aldhaven", 0, ""),
-                ("gridford", "gridford", 0, ""),
-                ("second", "aldhaven", 1, ""),
-                ("weekends", "aldhaven", 0, "weekend"),
-            )
-        ]
-        until = time.monotonic() + 400
-        while any(not Run.open(run).status().has_ended for run in runs) and time.monotonic() < until:
-            time.sleep(0.5)
-        for run in runs:
-            assert Run.open(run).status().state == "DONE", Run.open(run).log_tail(20)
-    return home
 
 
 @pytest.fixture
@@ -369,6 +309,16 @@ def test_leaving_a_district_out_offers_a_training(page) -> None:
     at.run()
     assert button(at, "Train without it")
     assert "no curve changes" in at.markdown[0].value
+
+
+def test_runs_judged_by_other_flows_win_no_cell_of_each_other(page) -> None:
+    at = page("runs")
+    names = list(at.dataframe[0].value["run"])
+    picked = [names.index("aldhaven"), names.index("weekends")]
+    at.session_state["runs.table"] = {"selection": {"rows": picked, "columns": [], "cells": []}}
+    at.run()
+    assert_healthy(at)
+    assert "different kinds of day" in words(at) and not any("gain" in frame.value for frame in at.dataframe)
 
 
 # ---- runs ------------------------------------------------------------------------------------------------------------------------

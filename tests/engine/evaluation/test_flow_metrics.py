@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import metrics as sk
 
@@ -132,6 +133,19 @@ def test_calibration_is_the_mean_gap_between_stated_and_true(noisy):
     table = reliability(noisy)
     gaps = np.abs(table["confidence"] - table["share_right"]) * table["n"]
     assert summarise_flow(noisy)["calibration"].value == pytest.approx(gaps.sum() / table["n"].sum())
+
+
+def test_answers_read_back_from_their_table_give_the_same_figures(noisy):
+    """All figures that need no probabilities of bins; rows in any order; two predictors at once are refused."""
+    half = replace(noisy, part=np.where(np.arange(40) < 20, 0, 2).astype(np.int8), bin_probability=None)
+    half = replace(half, scale=FlowScale.fit(half.observed[half.part == 0]))
+    frame = half.to_frame()
+    again = FlowAnswers.from_frame(frame.sample(frac=1, random_state=0), "P")
+    first, second = summarise_flow(half[half.part == 2]), summarise_flow(again[again.part == 2])
+    for name in ("r2", "mae", "wape", "oa", "shape", "coverage"):
+        assert second[name].value == pytest.approx(first[name].value, rel=1e-4)
+    with pytest.raises(MobiscopeError, match="Choose the rows of one predictor"):
+        FlowAnswers.from_frame(pd.concat([frame, frame.assign(predictor="q")]))
 
 
 def test_intervals_hold_the_figure_and_narrow_with_cells(noisy):
