@@ -1,11 +1,12 @@
 """Failure detectors of NextLocMoE (specification §14): measured after training on the validation part, saved with the run."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 
-from engine.city.samples import Samples
+from engine.city.samples import Histories, Places, Samples
 from engine.layers.experts import RoleMixture
 from engine.models.declarations import Warned
 from engine.probes import override, watch
@@ -15,10 +16,12 @@ if TYPE_CHECKING:
 
 _MOST_SAMPLES = 1_000
 _DEAD = 0.01
+_CELL_M = 500.0
+"""Edge of the paper's cells in metres, and of those this engine draws unless told otherwise."""
 
 
 def check_routing_and_points(model: "NextLocMoE", samples: Samples) -> list[Warned]:
-    """Collapse, dead, redundant and undecided experts; drift, shrinkage and snap of points; a history without effect."""
+    """Experts that collapse, die, agree or see one diagonal; points that drift, shrink or miss all places; inputs unused or telling."""
     validation = samples.of_part("valid")
     validation = validation if len(validation) else samples.of_part("train")
     if not len(validation):
@@ -95,11 +98,31 @@ def check_routing_and_points(model: "NextLocMoE", samples: Samples) -> list[Warn
                 "How far the predicted point moves when one expert is forced on every visit, in metres, mean over experts.",
             ),
         ]
-    return warned + _check_points(model, points, truth, validation, chosen)
+    if model.config.function_experts:
+        warned.append(_check_diagonal(model, places))
+    return warned + _check_points(model, points, truth, histories) + _check_inputs(model, histories)
 
 
-def _check_points(model: "NextLocMoE", points: np.ndarray, truth: np.ndarray, samples: Samples, chosen: np.ndarray) -> list[Warned]:
-    histories = samples.histories(chosen)
+def _check_diagonal(model: "NextLocMoE", places: Places) -> Warned:
+    """As published, function experts start as functions of x + y, and may never learn to tell north-west from south-east."""
+    view = model.view(places)
+    xy = view.xy[torch.from_numpy(view.is_seen).to(view.xy.device)]
+    with torch.no_grad():
+        said = model.functions.answers_at(xy)  # (place, function, feature)
+    said, along = said - said.mean(0), xy.sum(1) - xy.sum(1).mean()
+    explained = torch.einsum("pfw,p->fw", said, along).square().sum(1)
+    alike = float((explained / (along.square().sum() * said.square().sum((0, 2))).clamp_min(1e-12)).sqrt().mean())
+    return Warned(
+        "functions see one diagonal",
+        alike > 0.95,
+        alike,
+        0.95,
+        "Correlation of what function experts say about the places with x + y, mean over experts; near one they tell places apart "
+        "along one diagonal of the city only.",
+    )
+
+
+def _check_points(model: "NextLocMoE", points: np.ndarray, truth: np.ndarray, histories: Histories) -> list[Warned]:
     places = histories.places
     x, y, margin = places.x, places.y, 0.05
     width, height = max(float(np.ptp(x)), 1.0), max(float(np.ptp(y)), 1.0)
@@ -114,7 +137,7 @@ def _check_points(model: "NextLocMoE", points: np.ndarray, truth: np.ndarray, sa
     spread = float(points.var(0).sum() / max(truth.var(0).sum(), 1e-9))
     centred = points - np.asarray(model.frame.centre)
     snap = float(np.quantile(model.view(places).retrieval.nearest(centred, 1)[1], 0.95))
-    found = [
+    return [
         Warned(
             "points outside the city",
             bool(outside > 0.01),
@@ -132,17 +155,20 @@ def _check_points(model: "NextLocMoE", points: np.ndarray, truth: np.ndarray, sa
         ),
         Warned(
             "points far from any place",
-            snap > unit,
+            snap > 3 * _CELL_M,
             snap,
-            unit,
-            "Distance from predicted point to the nearest place, 95th percentile, in metres, against one city scale.",
+            3 * _CELL_M,
+            f"Distance from predicted point to the nearest place, 95th percentile, in metres, against three cells of {_CELL_M:.0f} m.",
         ),
     ]
+
+
+def _check_inputs(model: "NextLocMoE", histories: Histories) -> list[Warned]:
     sequence = model.predict(histories).log_probability
     with model.turned(transformer_reads_history=False):
         without = model.predict(histories).log_probability
     change = float(np.abs(np.exp(sequence) - np.exp(without)).sum(1).mean() / 2)
-    found.append(
+    found = [
         Warned(
             "history ignored",
             change < 0.01,
@@ -150,7 +176,21 @@ def _check_points(model: "NextLocMoE", points: np.ndarray, truth: np.ndarray, sa
             0.01,
             "Share of probability that moves to other places when the transformer is not shown the long history.",
         )
-    )
+    ]
+    if not model.config.mask_last_duration:
+        lasts = histories.duration_minutes.copy()
+        lasts[histories.last] = np.nan
+        hidden = model.predict(replace(histories, duration_minutes=lasts)).log_probability
+        hits, hits_hidden = (float((scores.argmax(1) == histories.target).mean()) for scores in (sequence, hidden))
+        found.append(
+            Warned(
+                "the last duration gives the answer away",
+                abs(hits - hits_hidden) > 0.05,
+                abs(hits - hits_hidden),
+                0.05,
+                "How much Acc@1 changes when it is hidden how long the latest visit lasted, which tells when the next one comes.",
+            )
+        )
     return found
 
 
