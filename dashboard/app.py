@@ -57,8 +57,10 @@ def main() -> None:
     complaints = [*([lost] if lost else []), *session.restore()]
     page = st.navigation(navigation.pages())
     session.put("page", page.url_path or "home")
-    with st.sidebar, panels.guarded("drawing the sidebar"):
-        sidebar.draw()
+    with st.sidebar:
+        navigation.listen()
+        with panels.guarded("drawing the sidebar"):
+            sidebar.draw()
     for complaint in complaints:
         st.warning(wording.sentence(complaint))
     with panels.guarded_page(page.title, lambda: navigation.door("runs", "Choose another run", key="app.other_run")):

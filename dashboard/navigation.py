@@ -22,10 +22,25 @@ GROUPS: dict[str, dict[str, str]] = {
     "Ask": {"what_if": "What if", "long_tail": "Long tail"},
 }
 """Group to page file to title; a new page is one line here."""
-
+TITLES = {page: title for entries in GROUPS.values() for page, title in entries.items()}
 
 ANSWERS_OF = {"next_location": "next_location", "grid_flow": "grid_mobility"}
 """Task to the page that first shows what a model of it answers."""
+
+_DIGITS = "1234567890"
+
+
+def keys() -> dict[str, str]:
+    """Key to the page it opens: the digits in the order of the sidebar, of which Home is left out."""
+    return dict(zip(_DIGITS, (page for page in TITLES if page != "home"), strict=False)) | {"h": "home"}
+
+
+def listen() -> None:
+    """Lets keys open pages, through buttons that the style sheet hides; while somebody types, keys are text."""
+    with st.container(key="page_keys"):
+        for key, page in keys().items():
+            if st.button(f"Go to {TITLES[page]}", key=f"page_keys.{page}", shortcut=key):
+                open_page(page)
 
 
 def path_of(page: str) -> Path:

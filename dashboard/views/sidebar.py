@@ -26,6 +26,7 @@ def draw() -> None:
     _selection()
     job_card.in_sidebar()
     _link()
+    _keys()
 
 
 def facts_line(facts: cached.CityFacts, info: CityInfo) -> str:
@@ -127,6 +128,18 @@ def _selection() -> None:
                 type="tertiary",
                 on_click="ignore",
             )
+
+
+def _keys() -> None:
+    """What can be done without the mouse."""
+    with st.popover("Keys", type="tertiary"):
+        lines = [f"- `{key.upper()}` {navigation.TITLES[page]}" for key, page in navigation.keys().items()]
+        lines.append(
+            "- `←` `→` `Esc` on *Next location*: step through a person's visits; take back what was changed about a question"
+        )
+        lines.append("- `U` `Y` on *What if*: undo, redo")
+        st.markdown("\n".join(lines))
+        st.caption("A box with a list is searched by typing into it.")
 
 
 def _link() -> None:

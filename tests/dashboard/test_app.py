@@ -56,6 +56,13 @@ def test_every_page_of_the_navigation_is_there_and_every_page_is_in_it() -> None
     assert listed == {path.stem for path in (ROOT / "pages").glob("*.py")}
 
 
+def test_every_page_has_a_key_of_its_own_and_none_that_a_page_uses() -> None:
+    keys = navigation.keys()
+    assert set(keys.values()) == {page for group in navigation.GROUPS.values() for page in group}
+    assert list(keys)[:3] == ["1", "2", "3"] and keys["1"] == "city"
+    assert not set(keys) & {"u", "y", "left", "right", "escape", "c", "r"}
+
+
 def test_the_app_starts_from_another_folder_without_being_installed(tmp_path: Path) -> None:
     """`streamlit run` puts only `dashboard/` on the path; the shim must find the rest."""
     program = f"""

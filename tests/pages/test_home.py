@@ -71,3 +71,25 @@ def test_a_door_leads_to_the_page_that_takes_files(open_page) -> None:
     button(at, "Choose files").click().run()
     assert_healthy(at)
     assert at.title[0].value == "What did you bring?"
+
+
+def test_a_key_opens_its_page_and_keeps_the_city(open_page, city_home, monkeypatch) -> None:
+    """Keys press buttons that nobody sees; with no city they work too."""
+    monkeypatch.setenv("MOBISCOPE_HOME", str(city_home))
+    at = open_page("home", city="aldhaven")
+    pressed = at.button(key="page_keys.city")
+    assert pressed.proto.shortcut == "1"
+    pressed.click().run()
+    assert_healthy(at)
+    assert at.title[0].value == "What is in this city?"
+    assert "`0` Long tail" in words(at), "the list of keys in the sidebar"
+    at.button(key="page_keys.home").click().run()
+    assert_healthy(at)
+    assert at.title[0].value == "Where would you like to look?"
+
+
+def test_keys_open_pages_before_there_is_a_city(open_page) -> None:
+    at = open_page("home")
+    at.button(key="page_keys.runs").click().run()
+    assert_healthy(at)
+    assert at.title[0].value == "Is it better than counting?"
