@@ -74,7 +74,9 @@ def bare_city() -> City:
     )
     measured = {"elevation": np.linspace(-6, 40, 48), "income": np.linspace(8e5, 3.2e6, 48)}
     cells = city.spatial("cells").assign(**measured)
-    return city.replace(cells=cells, pois=pois, outflow=city.table("outflow").drop(index=[5, 20, 33]))
+    told = {"subject": "cell", "subject_id": cells["cell_id"].iloc[:1], "modality": "poi", "text": "A quiet bar.", "source": "seer"}
+    flows = city.table("outflow").drop(index=[5, 20, 33])
+    return city.replace(cells=cells, pois=pois, descriptions=pd.DataFrame(told), outflow=flows)
 
 
 @pytest.fixture(scope="session")

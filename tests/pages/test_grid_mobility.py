@@ -285,6 +285,17 @@ def test_attributes_below_zero_and_in_the_millions_are_set_as_they_are(attribute
     assert edit == ChangePois(cell_id=cell, counts={attribute: value})
 
 
+def test_an_edit_says_that_the_stored_words_about_it_are_left_out(page) -> None:
+    """Only the first cell of the bare city has a stored description."""
+    at = page("what_if", "gridford")
+    first, second = open_city("gridford").table("cells")["cell_id"].iloc[:2]
+    for cell, is_said in ((first, True), (second, False)):
+        edits = (ChangePois(cell_id=str(cell), counts={"Bar": 30}),)
+        at.session_state["mobiscope.what_if.cells.stack"] = ("gridford", EditStack(edits))
+        assert_healthy(at.run())
+        assert ("speaks of what was there before" in words(at)) == is_said
+
+
 def test_every_form_is_drawn(page) -> None:
     at = page("what_if")
     for kind in KINDS:
