@@ -63,6 +63,7 @@ def main() -> None:
         else:
             snap = expert_map.snap_of(slug, samples, index, once)
             expert_map.draw_question(slug, samples, index, snap, history)
+            expert_panels.draw_inputs(once, key, experts, history)
     with right:
         expert_panels.draw_steps(once, over, key, experts, palette, history)
     below = st.segmented_control("Below", BELOW, default=BELOW[0], required=True, key="experts.below", label_visibility="collapsed")

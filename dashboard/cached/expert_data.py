@@ -77,11 +77,13 @@ class AskedOnce:
 
     Attributes:
         used, raw: Set to (step, expert) weights of the visits that were routed, oldest first, the last one the latest.
+        inputs: Set to (step, part) of what its router read; without sets that declare none.
         point: Where the model points, None where it scores places without a point.
     """
 
     used: dict[str, np.ndarray]
     raw: dict[str, np.ndarray]
+    inputs: dict[str, np.ndarray]
     point: "PointAnswer | None"
 
 
@@ -91,11 +93,13 @@ def _asked_once(run_id: str, home: str, stamp: int, index: int) -> AskedOnce:
 
     loaded = loaded_run(run_id)
     routed = route(loaded.model, loaded.data.samples, np.array([index]))
-    used, raw = {}, {}
+    used, raw, inputs = {}, {}, {}
     for key, found in routed.items():
         real = found.raw[0].sum(axis=-1) > 0
         used[key], raw[key] = found.used[0][real], found.raw[0][real]
-    return AskedOnce(used, raw, loaded.model.points(loaded.data.samples.histories(np.array([index]))))
+        if found.inputs is not None:
+            inputs[key] = found.inputs[0][real]
+    return AskedOnce(used, raw, inputs, loaded.model.points(loaded.data.samples.histories(np.array([index]))))
 
 
 def asked_once(run_id: str, index: int) -> AskedOnce:

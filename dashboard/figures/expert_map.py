@@ -196,6 +196,65 @@ def point_layers(
     return layers
 
 
+def layer_path(path: np.ndarray, theme: Theme) -> list[pdk.Layer]:
+    """The way of the predicted point through a model's layers, each stop before the last with the number of its layer.
+
+    Args:
+        path: (layer, 2) longitude and latitude after each layer; the last is the point that is answered with.
+        theme: Light or dark.
+    """
+    if len(path) < 2:
+        return []
+    at = [position(longitude, latitude) for longitude, latitude in path]
+    last = len(at)
+    blue, halo = colours.rgb(colours.role("prediction", theme)), colours.rgba(colours.ground("halo", theme))
+    stops = [
+        {"p": where, "t": f"L{layer}", "tip": literal(f"where the point would lie after layer {layer} of {last}")}
+        for layer, where in enumerate(at[:-1], start=1)
+    ]
+    return [
+        pdk.Layer(
+            "PathLayer",
+            [{"p": at}],
+            id="layer-path",
+            get_path="p",
+            get_color=[*blue, 170],
+            get_width=1.5,
+            width_units=PIXELS,
+        ),
+        pdk.Layer(
+            "ScatterplotLayer",
+            stops,
+            id="layer-stops",
+            get_position="p",
+            get_radius=4,
+            radius_units=PIXELS,
+            get_fill_color=[*blue, 255],
+            stroked=True,
+            get_line_color=halo,
+            get_line_width=1,
+            line_width_units=PIXELS,
+            pickable=True,
+        ),
+        pdk.Layer(
+            "TextLayer",
+            [{"p": stop["p"], "t": stop["t"]} for stop in stops],
+            id="layer-signs",
+            get_position="p",
+            get_text="t",
+            get_size=11,
+            get_color=colours.rgba(colours.ink("text", theme)),
+            get_pixel_offset=[0, 14],
+            font_family=FONT,
+            font_weight=600,
+            character_set=AUTOMATIC,
+            outline_width=2,
+            font_settings={"sdf": True},
+            outline_color=halo,
+        ),
+    ]
+
+
 def error_layers(places: pd.DataFrame, theme: Theme) -> list[pdk.Layer]:
     """Where answers err in another city: discs by mean distance error, area by questions.
 

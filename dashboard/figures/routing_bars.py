@@ -52,7 +52,7 @@ class Palette:
     @property
     def ticks(self) -> list[str]:
         """Every expert's name with its mark, short enough for an axis or a legend."""
-        return [label(one.shown(24), _SHORT) for one in self.labels]
+        return [label(one.shown(20), _SHORT) for one in self.labels]
 
     @property
     def hover(self) -> list[str]:
@@ -82,7 +82,7 @@ def step_weights(
     words: Sequence[str],
     palette: Palette,
     theme: Theme,
-    height: int = 330,
+    height: int = 290,
 ) -> go.Figure:
     """Stacked weights of the experts per visit, oldest left, and below them the entropy of the router.
 
@@ -93,7 +93,7 @@ def step_weights(
         words: One per visit: when and where, or of how many questions.
         palette: The set.
         theme: Light or dark.
-        height: Pixels.
+        height: Pixels without the legend.
     """
     visits = list(range(-len(weights) + 1, 1))
     figure = make_subplots(rows=2, cols=1, shared_xaxes=True, row_heights=[0.78, 0.22], vertical_spacing=0.05)
@@ -123,8 +123,11 @@ def step_weights(
         col=1,
     )
     figure.update_layout(barmode="stack", bargap=0.08)
-    dress(figure, theme, height)
-    figure.update_layout(legend={"font": {"size": 11}, "traceorder": "normal", "entrywidth": 0})
+    rows = -(-sum(trace.showlegend is not False for trace in figure.data) // 2)
+    dress(figure, theme, height + 17 * rows)  # in a narrow column a legend as wide as its names would leave no room for the bars
+    figure.update_layout(
+        legend={"font": {"size": 11}, "traceorder": "normal", "entrywidthmode": "fraction", "entrywidth": 0.48},
+    )
     figure.update_yaxes(title_text="weight, %", rangemode="tozero", nticks=5, row=1, col=1)
     small_titles(figure)
     top = float(np.log(max(len(palette), 2)))
@@ -133,6 +136,49 @@ def step_weights(
         title_text="visits before the question; 0 is the latest", showgrid=False, dtick=1 if len(weights) <= 12 else 5, row=2, col=1
     )
     return figure
+
+
+_PART_PATTERNS = ("", "/", ".", "x", "-")
+
+
+def input_shares(inputs: np.ndarray, parts: Sequence[str], words: Sequence[str], theme: Theme) -> go.Figure:
+    """What a router read per visit, as shares, oldest left. In greys: colours belong to experts.
+
+    Args:
+        inputs: (visit, part) lengths, not negative.
+        parts: What the router reads.
+        words: One per visit: when and where.
+        theme: Light or dark.
+    """
+    visits, total = list(range(-len(inputs) + 1, 1)), np.maximum(inputs.sum(axis=1), 1e-12)
+    greys = colours.ramp(np.linspace(0.9, 0.1, max(len(parts), 2)), colours.scale("history", theme))
+    figure = go.Figure()
+    for index, part in enumerate(parts):
+        figure.add_bar(
+            x=visits,
+            y=inputs[:, index] / total * 100,
+            name=label(part, 30),
+            marker={
+                "color": "#{:02X}{:02X}{:02X}".format(*greys[index]),
+                "line": {"width": 0},
+                "pattern": {
+                    "shape": _PART_PATTERNS[index % len(_PART_PATTERNS)],
+                    "fillmode": "overlay",
+                    "fgopacity": 0.45,
+                    "size": 5,
+                },
+            },
+            customdata=[[label(word, 60), length] for word, length in zip(words, inputs[:, index].tolist(), strict=True)],
+            hovertemplate="%{customdata[0]}<br>" + label(part, 30) + ": %{y:.0f} % (length %{customdata[1]:.2f})<extra></extra>",
+        )
+    figure.update_layout(barmode="stack", bargap=0.08)
+    dress(figure, theme, 190)
+    figure.update_layout(legend={"font": {"size": 11}, "traceorder": "normal", "entrywidth": 0})
+    figure.update_yaxes(title_text="share, %", range=[0, 100.5], nticks=4)
+    figure.update_xaxes(
+        title_text="visits before the question; 0 is the latest", showgrid=False, dtick=1 if len(inputs) <= 12 else 5
+    )
+    return small_titles(figure)
 
 
 def load_bars(used: np.ndarray, raw: np.ndarray, palette: Palette, theme: Theme) -> go.Figure:

@@ -9,7 +9,7 @@ import streamlit as st
 
 from dashboard import cached, panels, questions, session, wording
 from dashboard.figures import base_map, colours
-from dashboard.figures.expert_map import dominant_by_place, dominant_layers, letters, point_layers
+from dashboard.figures.expert_map import dominant_by_place, dominant_layers, layer_path, letters, point_layers
 from dashboard.figures.ranking import truth_layers
 from dashboard.figures.routing_bars import MARKS, Palette
 from dashboard.figures.trajectory import history_layers
@@ -34,6 +34,8 @@ class Snap:
         snap_m: Metres from the point to the nearest place.
         error_m: Metres from the point to where the person went.
         components: longitude, latitude, weight, spread_m of the guesses the answer is made of.
+        path: (layer, 2) longitude and latitude of the point after each layer, the last the point itself; empty where nobody knows.
+        path_m: (layer,) metres from there to the point.
         meaning: How places are ranked from it.
     """
 
@@ -42,6 +44,8 @@ class Snap:
     snap_m: float
     error_m: float
     components: pd.DataFrame
+    path: np.ndarray
+    path_m: np.ndarray
     meaning: str
 
 
@@ -78,6 +82,8 @@ def snap_of(slug: str, samples: Samples, index: int, once: "cached.AskedOnce") -
         float(away[nearest]),
         float(np.hypot(places.x[truth] - x, places.y[truth] - y)),
         components,
+        np.stack(unproject(city, answer.layer_x[0], answer.layer_y[0]), axis=1),
+        np.hypot(answer.layer_x[0] - x, answer.layer_y[0] - y),
         answer.meaning,
     )
 
@@ -149,10 +155,12 @@ def draw_question(slug: str, samples: Samples, index: int, snap: Snap | None, hi
     panels.panel(
         "Where it points",
         "Drawn: the visits of the history, the point the model gives (white disc), the guesses it is made of (circles as wide as one "
-        "standard deviation) and the line to the nearest place.",
-        "Read: a long line means that the point lies where there is no place; several strong circles mean that the model sees several ways on.",
-        "Do not take the point for a place: a single point between two likely places lies at neither.",
-        "NextLocMoE specification §8 (retrieval), §14 (snap distance).",
+        "standard deviation), the line to the nearest place, and where the point would lie after each earlier layer of the model (L1, L2, ...).",
+        "Read: a long line means that the point lies where there is no place; several strong circles mean that the model sees several ways "
+        "on; a long step between two layers means that the later one changed the answer.",
+        "Do not take the point for a place: a single point between two likely places lies at neither. Nor an early layer's point for an "
+        "opinion: only the last layer was trained to point anywhere.",
+        "NextLocMoE specification §8 (retrieval), §12 (point after each layer), §14 (snap distance).",
     )
     theme, city, places = session.theme(), cached.city(slug), samples.log.places
     truth = int(samples.true_location[index])
@@ -166,12 +174,15 @@ def draw_question(slug: str, samples: Samples, index: int, snap: Snap | None, hi
     else:
         nearest = (float(places.longitude[snap.nearest]), float(places.latitude[snap.nearest]))
         said = f"predicted point\nnearest place: {str(places.names[snap.nearest])[:60]}, {wording.metres(snap.snap_m)} away"
-        layers += point_layers(snap.point, nearest, said, snap.components, theme)
+        layers += [*point_layers(snap.point, nearest, said, snap.components, theme), *layer_path(snap.path, theme)]
         layers += truth_layers(*at, tip, theme, snap.point, snap.error_m)
         blue = colours.role("prediction", theme)
         legend += [Entry("disc", "predicted point, line to the nearest place", blue)]
         if len(snap.components):
             legend.append(Entry("ring", f"{len(snap.components)} guesses; radius: spread, strength: weight", blue))
+        if len(snap.path) > 1:
+            signs = "L1" if len(snap.path) == 2 else f"L1 to L{len(snap.path) - 1}"
+            legend.append(Entry("dot", f"{signs}: the point after earlier layers", blue))
     view = _view(history, at, snap, places) if session.widget("experts.zoom", False) else None
     city_map.draw(
         city,
@@ -191,12 +202,23 @@ def draw_question(slug: str, samples: Samples, index: int, snap: Snap | None, hi
         else:
             st.caption(
                 f"{wording.metres(snap.snap_m)} from the point to the nearest place, {wording.metres(snap.error_m)} to the truth. "
+                + _way(snap.path_m)
                 + wording.literal(snap.meaning, 300)
             )
             row = {"longitude": snap.point[0], "latitude": snap.point[1], "weight": np.nan, "spread_m": np.nan}
-            table = pd.concat([pd.DataFrame([row]), snap.components], ignore_index=True)
-            table.insert(0, "what", ["predicted point", *["guess"] * len(snap.components)])
+            path = pd.DataFrame(snap.path, columns=["longitude", "latitude"])
+            table = pd.concat([pd.DataFrame([row]), snap.components, path], ignore_index=True)
+            after = [f"after layer {layer}" for layer in range(1, len(path) + 1)]
+            table.insert(0, "what", ["predicted point", *["guess"] * len(snap.components), *after])
             export_menu("experts.point.export", "predicted-point", table, base_map.deck(layers, city, theme))
+
+
+def _way(path_m: np.ndarray) -> str:
+    """How far the point came through the layers, in words."""
+    if len(path_m) < 2:
+        return ""
+    last = f", after the last but one {wording.metres(path_m[-2])}" if len(path_m) > 2 else ""
+    return f"After the first of {len(path_m)} layers it lay {wording.metres(path_m[0])} from there{last}. "
 
 
 def _view(history: pd.DataFrame, truth: tuple[float, float], snap: Snap | None, places: Places) -> pdk.ViewState:

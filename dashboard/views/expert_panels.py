@@ -9,7 +9,7 @@ import streamlit as st
 from dashboard import cached, panels, session, wording
 from dashboard.figures.expert_effects import effect_bars, likeness_matrix, visit_effects
 from dashboard.figures.frame import chart_config
-from dashboard.figures.routing_bars import MARKS, Palette, load_bars, load_over_training, step_weights
+from dashboard.figures.routing_bars import MARKS, Palette, input_shares, load_bars, load_over_training, step_weights
 from dashboard.figures.routing_profiles import hours_of_experts, label_matrix, mean_weights, week_of_expert
 from dashboard.views.export_menu import export_menu
 from engine.city.samples import Samples
@@ -73,6 +73,37 @@ def draw_steps(
         table = table.assign(entropy_nats=steps.entropy, asked=steps.asked)
         name = "routing-of-a-question" if over == ONE else "routing-of-a-slice"
         export_menu("experts.steps.export", name, table)
+
+
+def draw_inputs(once: "cached.AskedOnce", key: str, experts: ExpertSet, history: pd.DataFrame) -> None:
+    """What the router of a set read for each visit of the question; nothing for a set that does not declare it."""
+    inputs = once.inputs.get(key)
+    if inputs is None:
+        return
+    panels.panel(
+        "What the router went by",
+        f"Drawn: for every visit, the lengths of what {', '.join(experts.parts[:-1])} and {experts.parts[-1]} put into the router's first "
+        "layer, as shares of their sum.",
+        "Read: a part near zero can hardly change who is asked. What stays the same over the visits cannot tell them apart.",
+        "Do not conclude that the longest part decides: parts add up with their directions, and what is the same for all experts favours "
+        "none of them. Change an input on the What-if page to see what it does.",
+        "NextLocMoE specification §7 (the router in three parts), §12 (router input shares).",
+    )
+    visits = history.iloc[len(history) - len(inputs) :]
+    words = [f"{row.when}, {row.place}" for row in visits.rename(columns={"name": "place"}).itertuples()]
+    st.plotly_chart(
+        input_shares(inputs, experts.parts, words, session.theme()),
+        theme=None,
+        config=chart_config("experts-inputs"),
+        key="experts.inputs",
+        alt="What the router read, per visit",
+    )
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        share = (inputs / np.maximum(inputs.sum(axis=1, keepdims=True), 1e-12)).mean(axis=0)
+        said = ", ".join(f"{part} {wording.percent(float(one), 2)}" for part, one in zip(experts.parts, share, strict=True))
+        st.caption(f"Mean of these {wording.counted(len(inputs), 'visit')}: {wording.literal(said, 300)}.")
+        table = visits[["when", "name"]].reset_index(drop=True).join(pd.DataFrame(inputs, columns=list(experts.parts)))
+        export_menu("experts.inputs.export", "router-inputs", table)
 
 
 def _steps_of_question(once: "cached.AskedOnce", key: str, experts: ExpertSet, history: pd.DataFrame) -> _Steps:

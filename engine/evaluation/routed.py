@@ -24,11 +24,13 @@ class Routed:
         experts: The set.
         used: (question, step, expert) float32 weights as used; zero for experts that were not asked.
         raw: The same before the choice; rows sum to one, rows of padding to zero. Step -1 is the latest visit.
+        inputs: (question, step, part) how much each part the router reads put into it; None where the set declares none.
     """
 
     experts: ExpertSet
     used: np.ndarray
     raw: np.ndarray
+    inputs: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -44,7 +46,7 @@ class Routed:
         return self.raw[:, -1]
 
     def latest_only(self) -> "Routed":
-        """The latest visits alone, the others' memory given back."""
+        """The latest visits' weights alone, the others' memory given back."""
         return Routed(self.experts, self.used[:, -1:].copy(), self.raw[:, -1:].copy())
 
     @property
@@ -78,7 +80,8 @@ def route(
     sets = model.experts()
     if not sets or not len(chosen):
         return {}
-    probes = list(dict.fromkeys(name for found in sets.values() for name in (found.routing, found.raw)))
+    declared = (name for found in sets.values() for name in (found.routing, found.raw, found.inputs) if name)
+    probes = list(dict.fromkeys(declared))
     parts: dict[str, list[np.ndarray]] = {name: [] for name in probes}
     with watch(model, *probes) as seen:
         for begin in range(0, len(chosen), chunk):
@@ -90,7 +93,7 @@ def route(
                 seen[name].clear()
                 parts[name].append(array if steps is None else array[:, -steps:])
     joined = {name: _right_aligned(arrays) for name, arrays in parts.items()}
-    return {key: Routed(found, joined[found.routing], joined[found.raw]) for key, found in sets.items()}
+    return {key: Routed(found, joined[found.routing], joined[found.raw], joined.get(found.inputs)) for key, found in sets.items()}
 
 
 def latest_visits(samples: Samples, chosen: np.ndarray) -> pd.DataFrame:
@@ -308,6 +311,6 @@ def _labels(ids: pd.Series, labels: pd.Series, index: Callable[[str], int | None
 
 
 def _right_aligned(arrays: list[np.ndarray]) -> np.ndarray:
-    """Arrays (question, step, expert) of several widths as one, padded with zeros on the left."""
+    """Arrays (question, step, ...) of several widths as one, padded with zeros on the left."""
     width = max(array.shape[1] for array in arrays)
     return np.concatenate([np.pad(array, ((0, 0), (width - array.shape[1], 0), (0, 0))) for array in arrays])

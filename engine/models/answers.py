@@ -100,6 +100,8 @@ class PointAnswer:
         component_x, component_y: (sample, component) centres of the guesses it consists of; (sample, 0) where there is one point only.
         component_weight: (sample, component), rows sum to one.
         component_spread_m: (sample, component) standard deviation of each guess, metres.
+        layer_x, layer_y: (sample, layer) where the point would lie after each layer of the model, the last being the point itself;
+            (sample, 0) where a model cannot tell.
         meaning: One sentence: how places are ranked from it.
     """
 
@@ -109,4 +111,6 @@ class PointAnswer:
     component_y: np.ndarray
     component_weight: np.ndarray
     component_spread_m: np.ndarray
+    layer_x: np.ndarray
+    layer_y: np.ndarray
     meaning: str

@@ -82,6 +82,8 @@ class ExpertSet:
         selection: One sentence: how many experts are asked, and how they are chosen.
         vectors: Key in `embeddings` of one vector per expert, for how different experts are; empty where there is none.
         output: Probe of what the experts together contribute, axes (sample, step, feature); empty where there is none.
+        inputs: Probe of how much each thing the router reads puts into it, axes (sample, step, part); empty where there is none.
+        parts: What the router reads, one phrase per entry of the axis "part".
         meaning: One sentence for the screen.
     """
 
@@ -95,6 +97,8 @@ class ExpertSet:
     selection: str
     vectors: str = ""
     output: str = ""
+    inputs: str = ""
+    parts: tuple[str, ...] = ()
     meaning: str = ""
 
 

@@ -374,7 +374,7 @@ class NextLocMoE(NextLocationModel):
         was_training = self.training
         self.eval()
         try:
-            states = self.read(histories).states[:, -1]
+            states = self.read(histories, each_layer=self.layer_points.is_watched).states[:, -1]
             with self.full_precision():
                 points = self.head.points(states, shown=True).cpu().numpy().astype(np.float64)
         finally:
@@ -449,6 +449,7 @@ class NextLocMoE(NextLocationModel):
 
     def effects(self) -> dict[str, Effect]:
         """What edits of places and of the question need; this model reads coordinates and times only."""
+        counts = self.config.head != "regression" and self.config.popularity_term
         found = {
             "add_place": Effect(
                 "forward",

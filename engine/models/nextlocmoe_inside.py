@@ -53,6 +53,8 @@ def declared_experts(model: "NextLocMoE") -> dict[str, ExpertSet]:
             selection=model._choice().sentence(),
             vectors=f"role_experts_{number}",
             output=f"roles.{key}.output",
+            inputs=f"roles.{key}.inputs",
+            parts=("the visit", "the long history", "the texts of the experts"),
             meaning=f"Which roles the model reads into each visit in layer {number}, from the visit and the long history.",
         )
     return found
@@ -164,16 +166,15 @@ _MIXTURE = ("head.mixture.weights", "head.mixture.centres", "head.mixture.spread
 
 
 def declared_points(model: "NextLocMoE", histories: Histories) -> PointAnswer:
-    """The predicted points, and the Gaussians behind them where the head has some."""
+    """The predicted points, where they lay after each layer, and the Gaussians behind them where the head has some."""
     names = [name for name in _MIXTURE if name in model.probes()]
     count, scale, centre = len(histories), np.asarray(model.frame.scale), np.asarray(model.frame.centre)
     weight, at, spread = np.zeros((count, 0)), np.zeros((count, 0, 2)), np.zeros((count, 0))
-    if names:
-        with watch(model, *names) as seen:
-            points = model.predict_points(histories)
-        weight, at, spread = (seen[name][-1].to_numpy().astype(np.float64) for name in _MIXTURE)
-    else:
+    with watch(model, "layer_points", *names) as seen:
         points = model.predict_points(histories)
+    if names:
+        weight, at, spread = (seen[name][-1].to_numpy().astype(np.float64) for name in _MIXTURE)
+    layers = seen["layer_points"][-1].to_numpy().astype(np.float64)  # (layer, sample, coordinate)
     return PointAnswer(
         x=points[:, 0],
         y=points[:, 1],
@@ -181,6 +182,8 @@ def declared_points(model: "NextLocMoE", histories: Histories) -> PointAnswer:
         component_y=at[..., 1] * scale[1] + centre[1],
         component_weight=weight,
         component_spread_m=spread * model.frame.unit,
+        layer_x=layers[..., 0].T * scale[0] + centre[0],
+        layer_y=layers[..., 1].T * scale[1] + centre[1],
         meaning=_SAID[model.config.head],
     )
 

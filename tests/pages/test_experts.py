@@ -205,6 +205,15 @@ def test_one_question_shows_its_point_its_guesses_and_the_snap(page) -> None:
     assert_healthy(at)
     assert len(layer(at, "guess-components")["data"]) == 8 and layer(at, "snap") and layer(at, "predicted-point")
     assert "from the point to the nearest place" in words(at)
+    signs = [sign["t"] for sign in layer(at, "layer-signs")["data"]]
+    assert signs == ["L1"] and re.search("After the first of 2 layers it lay .* from there", words(at))
+    assert "What the router went by" not in words(at), "the function router does not tell its inputs apart"
+    at.session_state[SETS] = "roles_2"
+    at.run()
+    assert_healthy(at)
+    parts = [bar["name"] for bar in chart(at, "experts.inputs")["data"]]
+    assert parts == ["the visit", "the long history", "the texts of the experts"]
+    assert "What the router went by" in words(at)
 
 
 def test_a_slice_without_a_case_says_so(page) -> None:

@@ -10,8 +10,8 @@ import pytest
 from dashboard.figures import colours
 from dashboard.figures.deck import size_bytes
 from dashboard.figures.expert_effects import effect_bars, likeness_matrix, visit_effects
-from dashboard.figures.expert_map import dominant_by_place, dominant_layers, error_layers, letters, point_layers
-from dashboard.figures.routing_bars import Palette, load_bars, load_over_training, step_weights
+from dashboard.figures.expert_map import dominant_by_place, dominant_layers, error_layers, layer_path, letters, point_layers
+from dashboard.figures.routing_bars import Palette, input_shares, load_bars, load_over_training, step_weights
 from dashboard.figures.routing_profiles import hours_of_experts, label_matrix, mean_weights, week_of_expert
 from engine.evaluation.routed import ExpertLabel
 from engine.evaluation.routing import Companion
@@ -88,6 +88,23 @@ def test_guesses_are_circles_as_wide_as_their_spread_and_the_snap_leads_to_the_p
     assert data(layers, "snap")[0]["p"] == [[1.0, 2.0], [1.01, 2.01]]
     assert not data(layers, "predicted-point")[0]["tip"].startswith("@@")
     assert [layer.id for layer in point_layers((1, 2), (1, 2), "x", components.iloc[:0], "dark")] == ["snap", "predicted-point"]
+
+
+def test_the_points_of_the_layers_are_one_path_that_ends_at_the_point() -> None:
+    path, stops, signs = layer_path(np.array([[1.0, 2.0], [1.1, 2.1], [1.2, 2.2]]), "light")
+    assert data([path], "layer-path")[0]["p"] == [[1.0, 2.0], [1.1, 2.1], [1.2, 2.2]]
+    assert len(data([stops], "layer-stops")) == 2, "the last stop is the predicted point itself"
+    assert [sign["t"] for sign in data([signs], "layer-signs")] == ["L1", "L2"]
+    assert layer_path(np.zeros((1, 2)), "light") == layer_path(np.zeros((0, 2)), "light") == [], "one layer is no way"
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_what_a_router_read_adds_up_and_takes_no_experts_colour(theme) -> None:
+    figure = input_shares(np.array([[1.0, 2.0, 1.0], [3.0, 0.0, 1.0]]), ("a", "b", EVIL), ["Mon, A", "Tue, B"], theme)
+    assert [list(bar.y) for bar in figure.data] == [[25, 75], [50, 0], [25, 25]] and list(figure.data[0].x) == [-1, 0]
+    tints = {bar.marker.color for bar in figure.data}
+    assert len(tints) == 3 and not tints & set(palette_of(ROLES + FUNCTIONS, theme).colour)
+    assert len({bar.marker.pattern.shape for bar in figure.data}) == 3 and "<script>" not in figure.to_json()
 
 
 def test_errors_elsewhere_grow_brighter_with_distance() -> None:

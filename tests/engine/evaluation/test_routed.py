@@ -154,6 +154,32 @@ def test_points_come_in_metres_with_weights_that_sum_to_one(tiny_city, samples, 
     assert np.abs(said.x - places.x.mean()).max() < 100_000, "metres in the city's CRS"
 
 
+@pytest.mark.parametrize("head", ["regression", "mdn", "pointer"])
+def test_the_way_of_the_point_through_the_layers_ends_at_the_point(tiny_city, samples, head) -> None:
+    model = NextLocMoE.build(NextLocMoE.Config.preset("tiny", head=head), Data(tiny_city, SPLIT, samples), 0).eval()
+    asked = samples.histories(np.array([1, 2, 40]))
+    said = model.points(asked)
+    assert said.layer_x.shape == said.layer_y.shape == (3, model.config.layers)
+    np.testing.assert_allclose(said.layer_x[:, -1], said.x, atol=0.5)
+    np.testing.assert_allclose(said.layer_y[:, -1], said.y, atol=0.5)
+    assert (np.abs(said.layer_x[:, 0] - said.x) > 1).all(), "an earlier layer points elsewhere"
+    np.testing.assert_allclose(model.points(samples.histories(np.array([40]))).layer_x[0], said.layer_x[2], atol=0.5)
+
+
+def test_what_a_router_read_is_collected_where_a_set_declares_it(model, samples) -> None:
+    for found in route(model, samples, np.array([0, 40, 7])).values():
+        if not found.experts.inputs:
+            assert found.inputs is None
+            continue
+        assert found.inputs.shape == (*found.raw.shape[:2], len(found.experts.parts))
+        real = found.raw.sum(-1) > 0
+        assert (found.inputs[real][:, [0, 2]] > 0).all(), "the long history of a first visit may be nothing"
+        assert (found.inputs[~real] == 0).all()
+        assert np.ptp(found.inputs[real][:, 2]) < 1e-5, "the texts are the same for every visit"
+        assert found.latest_only().inputs is None and found.latest_only().raw.shape[1] == 1
+    assert any(found.inputs is not None for found in route(model, samples, np.array([0])).values())
+
+
 def test_weights_that_travel_to_their_own_city_answer_as_before(tiny_city, samples, model) -> None:
     found = zero_shot(model, tiny_city, SPLIT, most=30, baselines=("popularity",))
     assert list(found.answers) == [model.name, "popularity"] and len(found.samples) == 30
