@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import streamlit as st
 
 from dashboard import cached, panels, questions, session, wording
@@ -13,6 +14,7 @@ from dashboard.views import city_map
 from dashboard.views.city_map import Entry
 from dashboard.views.export_menu import export_menu
 from engine.errors import MobiscopeError
+from engine.models.baselines import TRAINING_FREE
 
 if TYPE_CHECKING:
     from engine.evaluation.transfer import ZeroShot
@@ -61,15 +63,28 @@ def draw(slug: str, run_id: str, title: str) -> None:
     _result(str(chosen), run_id, found)
 
 
+def best_words(baselines: pd.DataFrame) -> str:
+    """The best of the baselines asked there, all of them where several are, and what each knows of that city; Markdown.
+
+    Args:
+        baselines: predictor, title and value of one metric, at least one row.
+    """
+    best = baselines[baselines["value"] == baselines["value"].max()]
+    named = [
+        f"{wording.literal(row.title)}, which {'looks at the window alone' if row.predictor in TRAINING_FREE else 'counted there'},"
+        for row in best.itertuples()
+    ]
+    return f"{' and '.join(named)} {'has' if len(best) == 1 else 'have'} {wording.percent(float(best['value'].iloc[0]))}."
+
+
 def _result(other: str, run_id: str, found: "ZeroShot") -> None:
     model = next(iter(found.metrics))
     frame = found.to_frame()
-    best = frame[(frame["metric"] == "acc@10") & (frame["predictor"] != model)].nlargest(1, "value").iloc[0]
     own = found.metrics[model]
     st.markdown(
         f"In **{wording.literal(found.city)}** the same weights have {wording.estimate('acc@10', own['acc@10'])} in the first ten and err by "
-        f"{wording.metres(own['distance_mean_m'].value)} in the mean; {wording.literal(best['title'])}, which counted there, has "
-        f"{wording.percent(float(best['value']))}."
+        f"{wording.metres(own['distance_mean_m'].value)} in the mean; "
+        + best_words(frame[(frame["metric"] == "acc@10") & (frame["predictor"] != model)])
     )
     left, right = st.columns([60, 40], gap="medium")
     theme, city, places = session.theme(), cached.city(other), found.samples.log.places
