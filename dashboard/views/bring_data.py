@@ -236,10 +236,13 @@ def _recognised(found: Found, choices: IngestChoices) -> IngestChoices:
         )
     file = files[name] if name in files else next(iter(files.values()))
     own = choices.files.get(file.file, FileChoices())
-    reader = _reader(file, own)
-    if reader != (own.reader or file.reader or SKIP):
+    refusals = {problem.code for problem in found.problems if problem.fatal and problem.file == file.file}
+    reader = _reader(file, own, is_refused=bool(refusals))
+    if reader is not None and reader != (own.reader or file.reader or (None if refusals else SKIP)):
         own = FileChoices(reader=reader)
-    elif reader != SKIP:
+    elif file.reader is None and "ENCODING" in refusals:
+        own = _encoding(file, own)
+    elif file.reader is not None:
         own = _mapping(file, own)
         own = _options(file, own)
     if own == choices.files.get(file.file, FileChoices()):
@@ -247,10 +250,10 @@ def _recognised(found: Found, choices: IngestChoices) -> IngestChoices:
     return choices.model_copy(update={"files": choices.files | {file.file: own}})
 
 
-def _reader(file: FileSeen, own: FileChoices) -> str:
+def _reader(file: FileSeen, own: FileChoices, is_refused: bool) -> str | None:
     candidates = list(dict.fromkeys([*(name for name, _ in file.candidates), *filter(None, [own.reader, file.reader]), SKIP]))
     sure = dict(file.candidates)
-    current = own.reader or file.reader or SKIP
+    current = own.reader or file.reader or (None if is_refused else SKIP)
 
     def title(name: str) -> str:
         if name == SKIP:
@@ -258,7 +261,12 @@ def _reader(file: FileSeen, own: FileChoices) -> str:
         return READERS[name].title + (f" ({sure[name]:.0%} sure)" if name in sure else "")
 
     chosen = st.selectbox(
-        "Read as", candidates, index=candidates.index(current), format_func=title, key=f"bring.reader.{file.file}.{current}"
+        "Read as",
+        candidates,
+        index=candidates.index(current) if current else None,
+        format_func=title,
+        key=f"bring.reader.{file.file}.{current}",
+        placeholder="It cannot be read; leave it out, or see the problems",
     )
     facts = [wording.megabytes(file.size / 1e6) if file.size >= 1e4 else f"{file.size:,} bytes", file.encoding]
     if file.card:
@@ -266,7 +274,19 @@ def _reader(file: FileSeen, own: FileChoices) -> str:
     if file.is_partial:
         facts.append("only the first rows were looked at")
     st.caption(wording.literal(" · ".join(fact for fact in facts if fact), limit=300))
-    return str(chosen)
+    return chosen
+
+
+def _encoding(file: FileSeen, own: FileChoices) -> FileChoices:
+    given = str(own.options.get("encoding") or "")
+    chosen = st.text_input(
+        "Encoding",
+        value=given,
+        key=f"bring.encoding.{file.file}",
+        placeholder="latin-1",
+        help="Its name, as the program that wrote it says.",
+    ).strip()
+    return own.model_copy(update={"options": {"encoding": chosen} if chosen else {}})
 
 
 def _mapping(file: FileSeen, own: FileChoices) -> FileChoices:
@@ -335,7 +355,9 @@ def _options(file: FileSeen, own: FileChoices) -> FileChoices:
         return own
     with st.popover("Reading options", type="tertiary"):
         values: dict[str, Any] = {spec.name: _option(file, own, spec) for spec in specs}
-    given = {spec.name: values[spec.name] for spec in specs if values[spec.name] != spec.default}
+    # An encoding may be given for any file, also where its reader has no such option.
+    given = {name: value for name, value in own.options.items() if name not in values}
+    given |= {spec.name: values[spec.name] for spec in specs if values[spec.name] != spec.default}
     return own if given == own.options else own.model_copy(update={"options": given})
 
 

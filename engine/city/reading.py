@@ -18,7 +18,7 @@ from engine.city.combine import Combined, combine
 from engine.city.data_card import DataCard, FileCard
 from engine.city.readers import READERS
 from engine.city.readers.base import FileChoices, ReadContext, Reader, ReadResult, SniffedFile
-from engine.city.readers.sniff import sniff, unpack
+from engine.city.readers.sniff import members, sniff, unpack
 from engine.city.recipe import ALL_FILES, IngestChoices
 from engine.errors import CityError, IngestError, Problem
 
@@ -27,6 +27,7 @@ SKIP = "skip"
 PREVIEW_POINTS = 2000
 INSPECT_ROWS = 500_000
 _SURE = 0.2
+_NO_DATA = ("EMPTY", "FORMAT")
 Report = Callable[[str, float], None]
 
 
@@ -254,11 +255,7 @@ def _read_one(
         raise IngestError([Problem("READER", found, f"Readers are {', '.join(READERS)}, or `{SKIP}`.", sniffed.name)])
     name, confidence = (chosen.reader, dict(candidates)[chosen.reader]) if chosen.reader else candidates[0]
     if sniffed.kind == "zip" and (confidence < 0.5 if chosen.reader is None else confidence < _SURE):
-        for member in unpack(sniffed, context.folder):
-            try:
-                _read_one(member, choices, context, upload, may_skip=True)
-            except IngestError as error:
-                upload.results.append(ReadResult(problems=[_named(problem, member.name) for problem in error.problems]))
+        _read_members(sniffed, choices, context, upload)
         return
     if may_postpone and READERS[name].reads_after and (chosen.reader or confidence >= _SURE):
         upload.postponed.append((sniffed, may_skip))
@@ -293,6 +290,26 @@ def _read_one(
     upload.results.append(result)
     seen.card = result.cards[0] if result.cards else None
     seen.is_partial = context.limit_rows is not None and seen.card is not None and seen.card.rows_in >= context.limit_rows
+
+
+def _read_members(archive: SniffedFile, choices: IngestChoices, context: ReadContext, upload: Upload) -> None:
+    """Reads the members of a zip one by one, each with its own choices; what is no data (a licence, an icon) is named and left out."""
+    for name, member in members(archive):
+        if choices.of(name).reader == SKIP:
+            continue
+        try:
+            file = unpack(archive, member, name, context.folder, _text_option(choices, name))
+            _read_one(file, choices, context, upload, may_skip=True)
+        except IngestError as error:
+            problems = [
+                replace(problem, mend="It was left out.", fatal=False)
+                if problem.code in _NO_DATA and name not in choices.files
+                else problem
+                for problem in error.problems
+            ]
+            upload.results.append(ReadResult(problems=[_named(problem, name) for problem in problems]))
+            if not any(seen.file == name for seen in upload.seen):
+                upload.seen.append(FileSeen(file=name, size=member.file_size))
 
 
 def _fit(reader: Reader, sniffed: SniffedFile, chosen: FileChoices) -> float:

@@ -214,6 +214,27 @@ class TestBringing:
         assert_healthy(at)
         assert button(at, "Make the city").disabled
 
+    def test_a_file_whose_encoding_cannot_be_told_is_given_one_or_left_out(self, open_page, checkins: Path) -> None:
+        content = (checkins / CHECKINS).read_bytes().replace(b"when", b"time").replace(b"fine", b"Caf\xe9")
+        with zipfile.ZipFile(checkins / "both.zip", "w") as archive:
+            archive.writestr("plain.csv", content)
+            archive.writestr("odd.csv", content.replace(b"Caf\xe9", b"B\x81r", 1))
+        at = open_page("city")
+        at.multiselect(key="bring.named").select("both.zip").run()
+        at.segmented_control(key="bring.file.2").set_value("both.zip/odd.csv").run()
+        assert "Choose another encoding" in words(at)
+        at.text_input(key="bring.encoding.both.zip/odd.csv").set_value("latin-1").run()
+        assert_healthy(at)
+        assert "to mend" not in words(at)
+        at = open_page("city")
+        at.multiselect(key="bring.named").select("both.zip").run()
+        at.segmented_control(key="bring.file.2").set_value("both.zip/odd.csv").run()
+        read_as = next(box for box in at.selectbox if box.label == "Read as")
+        assert read_as.value is None
+        read_as.select("Leave this file out").run()
+        assert_healthy(at)
+        assert "to mend" not in words(at)
+
     def test_the_choices_are_left_when_one_goes_back(self, open_page, own_copy, city_home) -> None:
         own_copy(city_home)
         at = open_page("city")

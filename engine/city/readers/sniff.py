@@ -97,21 +97,21 @@ def sniff(path: Path, name: str, folder: Path, encoding: str | None = None) -> S
     return _sniff_text(file_seen, folder, encoding)
 
 
-def unpack(file: SniffedFile, folder: Path) -> list[SniffedFile]:
-    """The members of a zip as files of their own, named `archive/member`; every problem of every member is raised together."""
-    found, problems = [], []
+def members(file: SniffedFile) -> list[tuple[str, zipfile.ZipInfo]]:
+    """The members of a zip with the names they go by, `archive/member`, after all guards."""
+    return [(f"{file.name}/{member.filename[-80:]}", member) for member in archives.safe_members(file.path, file.name)]
+
+
+def unpack(file: SniffedFile, member: zipfile.ZipInfo, name: str, folder: Path, encoding: str | None = None) -> SniffedFile:
+    """One member of a zip, written into `folder` and looked at as a file of its own; see `sniff`.
+
+    Raises:
+        IngestError: If it cannot be unpacked within the limits, is empty or no format we read.
+    """
+    target = folder / f"{uuid.uuid4().hex}.member"
     with zipfile.ZipFile(file.path) as archive:
-        for member in archives.safe_members(file.path, file.name):
-            label = f"{file.name}/{member.filename[-80:]}"
-            target = folder / f"{uuid.uuid4().hex}.member"
-            try:
-                archives.extract_member(archive, member, label, target)
-                found.append(sniff(target, label, folder))
-            except IngestError as error:
-                problems.extend(error.problems)
-    if problems:
-        raise IngestError(problems)
-    return found
+        archives.extract_member(archive, member, name, target)
+    return sniff(target, name, folder, encoding)
 
 
 def _sniff_parquet(file: SniffedFile) -> SniffedFile:
@@ -158,19 +158,7 @@ def _sniff_text(file: SniffedFile, folder: Path, chosen: str | None) -> SniffedF
                 ]
             )
         sample = sample[: max(sample.rfind("\n"), sample.rfind("\r"))]
-    # A table is made of printable characters; what is not was never text.
-    control = sum(1 for letter in sample[:20_000] if ord(letter) < 32 and letter not in "\t\r\n\f")
-    if control > 0.02 * min(len(sample), 20_000):
-        raise IngestError(
-            [
-                Problem(
-                    "FORMAT",
-                    "The file is neither text nor a format known here.",
-                    "Bring CSV, Parquet, GeoJSON, GeoPackage, GeoTIFF, gzip or zip.",
-                    file.name,
-                )
-            ]
-        )
+    _refuse_binary(sample, file.name)
     text = sniff_table(sample, encoding, certain)
     if not whole and not text.quoted:
         # Names with a delimiter in them may come late; unquoted, their rows would fall apart.
@@ -272,7 +260,16 @@ def _encoding(file: SniffedFile, chosen: str | None) -> tuple[str, bool, list[Pr
     return _guess_encoding(sample, file.name)
 
 
+def _refuse_binary(sample: str, name: str) -> None:
+    """A table is made of printable characters; what is not was never text."""
+    control = sum(1 for letter in sample[:20_000] if ord(letter) < 32 and letter not in "\t\r\n\f\x00")
+    if control > 0.02 * min(len(sample), 20_000):
+        found = "The file is neither text nor a format known here."
+        raise IngestError([Problem("FORMAT", found, "Bring CSV, Parquet, GeoJSON, GeoPackage, GeoTIFF, gzip or zip.", name)])
+
+
 def _guess_encoding(sample: bytes, name: str) -> tuple[str, bool, list[Problem]]:
+    _refuse_binary(sample[:20_000].decode("latin-1"), name)
     western = sample.decode("cp1252", errors="replace")
     strange = [index for index, letter in enumerate(western) if ord(letter) > 127]
     letters = sum(

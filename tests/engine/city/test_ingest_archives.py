@@ -13,9 +13,11 @@ from tests.engine.city.upload_files import (
     GOLDEN,
     PLACES,
     bring,
+    choose,
     city_of,
     fatal,
     table,
+    with_cell,
 )
 
 
@@ -96,3 +98,54 @@ def test_34_a_zip_of_tables_is_read_as_if_they_came_one_by_one(tmp_path: Path) -
     city = city_of(upload)
     assert (len(city.table("visits")), len(city.table("locations"))) == (40, 4)
     assert [seen.file for seen in upload.seen][:2] == ["set.zip/set/visits.csv", "set.zip/set/venues.csv"]
+
+
+STRAYS = {
+    "set/licence.pdf": b"%PDF-1.7\n1 0 obj\n",
+    "set/Thumbs.db": b"\xd0\xcf\x11\xe0" + bytes(100),
+    "set/empty.csv": b"",
+    "set/noise.bin": bytes(range(256)) * 40,
+}
+
+
+def test_members_that_are_no_data_are_named_and_left_out(tmp_path: Path) -> None:
+    upload = bring(tmp_path, {"set.zip": zipped({**STRAYS, "set/visits.csv": table(GOLDEN)})})
+    assert len(city_of(upload).table("visits")) == 40
+    told = [problem for problem in upload.combined.problems if problem.mend == "It was left out."]
+    assert {problem.file for problem in told} == {f"set.zip/{name}" for name in STRAYS}
+    assert not any(problem.fatal for problem in told)
+
+
+def test_a_zip_of_nothing_but_strays_is_refused(tmp_path: Path) -> None:
+    assert "NOTHING" in fatal(bring(tmp_path, {"set.zip": zipped(STRAYS)}))
+
+
+def test_a_member_that_was_chosen_and_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    content = {"set.zip": zipped({"visits.csv": table(GOLDEN), "more.csv": b""})}
+    assert fatal(bring(tmp_path, content, choose("set.zip/more.csv", reader="checkins")))["EMPTY"].file == "set.zip/more.csv"
+
+
+def test_a_member_can_be_left_out_whatever_it_holds(tmp_path: Path) -> None:
+    broken = table([*GOLDEN, *[["too", "few"]] * 40])
+    content = {"set.zip": zipped({"visits.csv": table(GOLDEN), "broken.csv": broken})}
+    assert "RAGGED" in fatal(bring(tmp_path, content))
+    upload = bring(tmp_path, content, choose("set.zip/broken.csv", reader="skip"))
+    assert len(city_of(upload).table("visits")) == 40
+    assert not any(card.file == "set.zip/broken.csv" for card in upload.combined.card.files)
+
+
+def test_a_member_of_unknown_encoding_is_asked_about_and_can_be_answered(tmp_path: Path) -> None:
+    odd = table(with_cell(GOLDEN, 1, "category", "B\x81r"), encoding="latin-1")
+    content = {"set.zip": zipped({"visits.csv": odd})}
+    assert fatal(bring(tmp_path, content))["ENCODING"].file == "set.zip/visits.csv"
+    chosen = bring(tmp_path, content, choose("set.zip/visits.csv", encoding="latin-1"))
+    assert len(city_of(chosen).table("visits")) == 40
+
+
+def test_a_bomb_beside_data_is_still_refused(tmp_path: Path) -> None:
+    """Its directory lies about its size, so that only unpacking shows it."""
+    bomb = bytearray(zipped({"visits.csv": table(GOLDEN), "zeros.csv": b"0" * (64 << 20)}))
+    size = (64 << 20).to_bytes(4, "little")
+    while (at := bomb.find(size)) >= 0:
+        bomb[at : at + 4] = (100).to_bytes(4, "little")
+    assert {"RATIO", "DAMAGED_ARCHIVE"} & set(fatal(bring(tmp_path, {"x.zip": bytes(bomb)})))
