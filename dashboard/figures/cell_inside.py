@@ -1,4 +1,4 @@
-"""What a grid model looked at: weights of modalities, hours looking at hours, vectors before and after alignment."""
+"""What a grid model looked at: weights of modalities, hours looking at hours, vectors before and after fusion."""
 
 from collections.abc import Mapping, Sequence
 
@@ -63,40 +63,38 @@ def hour_matrix(weights: np.ndarray, theme: Theme, height: int = 340) -> go.Figu
 
 
 def before_and_after(
-    pairs: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    names: tuple[str, str],
-    marks: tuple[str, str],
-    theme: Theme,
-    height: int = 330,
+    panes: Mapping[str, Mapping[str, np.ndarray]], tints: Mapping[str, str], theme: Theme, height: int = 330
 ) -> go.Figure:
-    """Two kinds of vectors of the same cells in a plane of their own per panel, so that a gap between the kinds is seen.
+    """Kinds of vectors of the same cells, pane by pane in one plane, so that a gap between kinds and what closes it are seen.
 
     Args:
-        pairs: Panel title to the positions (cell, 2) of both kinds.
-        names: What the kinds are called.
-        marks: Hex colours of the kinds.
+        panes: Title of a pane to the kinds in it and their positions (cell, 2).
+        tints: Kind to its hex colour, the same in every pane, as is its shape.
         theme: Light or dark.
         height: Pixels.
     """
     from plotly.subplots import make_subplots
 
-    figure = make_subplots(rows=1, cols=len(pairs), subplot_titles=[label(title, 44) for title in pairs], horizontal_spacing=0.03)
-    for column, both in enumerate(pairs.values(), start=1):
-        for kind, (position, symbol) in enumerate(zip(both, ("circle", "diamond"), strict=True)):
+    figure = make_subplots(rows=1, cols=len(panes), subplot_titles=[label(title, 44) for title in panes], horizontal_spacing=0.03)
+    shapes = dict(zip(tints, ("circle", "diamond", "square", "cross"), strict=False))
+    named: set[str] = set()
+    for column, kinds in enumerate(panes.values(), start=1):
+        for kind, position in kinds.items():
             figure.add_trace(
                 go.Scattergl(
                     x=position[:, 0],
                     y=position[:, 1],
                     mode="markers",
-                    marker={"size": 5, "opacity": 0.65, "symbol": symbol, "color": marks[kind]},
-                    name=label(names[kind]),
-                    showlegend=column == 1,
+                    marker={"size": 5, "opacity": 0.65, "symbol": shapes[kind], "color": tints[kind]},
+                    name=label(kind),
+                    showlegend=kind not in named,
                     hoverinfo="skip",
                 ),
                 1,
                 column,
             )
+            named.add(kind)
     dress(figure, theme, height)
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False)
+    figure.update_xaxes(visible=False, matches="x")
+    figure.update_yaxes(visible=False, matches="y")
     return figure.update_layout(margin={"l": 4, "r": 4, "t": 44, "b": 4}, legend={"y": -0.02, "yanchor": "top"})

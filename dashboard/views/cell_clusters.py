@@ -1,4 +1,4 @@
-"""Cells whose days have the same shape, on the map, as curves and in words."""
+"""Cells whose days are alike in level and shape, on the map, as curves and in words."""
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,9 @@ from engine.evaluation.curve_clusters import FEWEST, MOST
 
 KEY = "grid.clusters"
 DEFAULT = 5
+Z_TOLD = 1.96
+"""Words of a smaller z than this are not told."""
+MOST_WORDS = 5
 
 
 def count() -> int:
@@ -36,11 +39,11 @@ def draw(run_id: str, slug: str, curves: Curves, outlines: CellOutlines) -> None
     """The panel."""
     clusters = of_run(run_id)
     panels.panel(
-        "Days of the same shape",
+        "Days alike in level and shape",
         "Drawn: cells in clusters of their observed curves, one colour each on the map and in the chart; words that stand in their "
         "descriptions more often than in those of the rest.",
-        "Read: clusters are numbered from the busiest to the quietest. A word's z above 2 is more than chance gives; shares are of the "
-        "cells that hold it, inside and elsewhere.",
+        "Read: clusters are numbered from the busiest to the quietest; days of one shape at two levels are two clusters. Words stand with "
+        f"their z, those above {Z_TOLD:g} only: chance alone gives that to one word in forty, so of many words some are told by chance.",
         "Do not conclude that the number of clusters is in the data: it is yours. Words come from descriptions, not from the flows.",
         "Ward's criterion on ln(1 + trips), LMEMR §5.6; log-odds with a Dirichlet prior (Monroe et al. 2008).",
         actions=(
@@ -91,15 +94,23 @@ def _words(run_id: str) -> None:
     if table.empty:
         panels.nothing("No typical words", "The cells are not described; choose a describer in training, or bring descriptions.")
         return
-    lines = []
-    for cluster, rows in table.groupby("cluster"):
-        said = ", ".join(
-            f"**{wording.literal(row.word)}** ({wording.percent(row.share, 2)} : {wording.percent(row.share_elsewhere, 2)})"
-            for row in rows[rows["z"] > 1].head(5).itertuples()
+    st.markdown("\n".join(f"{int(cluster) + 1}. {told(rows)}" for cluster, rows in table.groupby("cluster")))
+    st.caption("Words typical of each cluster: z, the share of its cells whose descriptions hold them, and of all others.")
+
+
+def told(words: pd.DataFrame) -> str:
+    """The words that are typical of one cluster, as Markdown.
+
+    Args:
+        words: Rows (word, z, share, share_elsewhere) as from `engine.evaluation.curve_clusters.typical_words`, most typical first.
+    """
+    return (
+        ", ".join(
+            f"**{wording.literal(row.word)}** (z {row.z:.1f}; {wording.percent(row.share, 2)} : {wording.percent(row.share_elsewhere, 2)})"
+            for row in words[words["z"] > Z_TOLD].head(MOST_WORDS).itertuples()
         )
-        lines.append(f"{int(cluster) + 1}. {said or 'no word stands out'}")
-    st.markdown("\n".join(lines))
-    st.caption("Words typical of each cluster, with the share of its cells whose descriptions hold them, and of all others.")
+        or "no word stands out"
+    )
 
 
 def _python(run_id: str) -> str:

@@ -54,7 +54,8 @@ def draw(
     panels.panel(
         title,
         "Drawn: trips that leave the cell in each local hour of an average day: observed in the foreground colour, predicted blue; the "
-        "band holds 80 % by the model's own account. Grey: the mean day of the cells with days of this shape."
+        "band holds 80 % by the model's own account. Grey: the best baseline, and the mean day of the cells alike in "
+        "level and shape."
         if not several
         else "Drawn: the mean of the chosen cells, observed and predicted, and each observed curve thin behind it. No band: intervals of "
         "single cells do not add up to one of their mean.",

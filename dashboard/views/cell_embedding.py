@@ -29,6 +29,8 @@ COLOURINGS = {
     "district": "District",
     "part": "Part of the split",
 }
+KINDS = {"spatial": "as seen", "text": "as described", "fused": "fused", "context": "with neighbours"}
+"""Vectors a model may declare of a modality, `<modality>.<kind>`, in the order in which they are made."""
 PARTS = {"train": "prediction", "valid": "baseline", "test": "truth", "input only": "miss"}
 
 
@@ -234,11 +236,14 @@ def _alignment(run_id: str, declared: dict[str, Any]) -> None:
     described = [name for name in TITLES if name in kinds and f"{name}.text" in declared]
     if not described:
         return
+    modality = str(session.widget("embeddings.cells.modality", described[0]))
+    panes = _panes({kind: declared[f"{modality}.{kind}"].vectors for kind in KINDS if f"{modality}.{kind}" in declared})
     panels.panel(
-        "Seen and said, before and after",
-        "Drawn: for one modality the vectors of all cells as seen (discs) and as described (diamonds), in the plane of their two largest "
-        "principal components; then, where a modality has a graph of its own, as fused and with their neighbours.",
-        "Read: after training with alignment, what is seen of a cell should lie where its description lies. Recall counts how often the "
+        "Seen and said" if len(panes) == 1 else "Seen and said, before and after fusion",
+        "Drawn: vectors of all cells for one modality, as seen and as described, as they come to their fusion; beside it, where the model "
+        "declares them, as seen and as fused with the description, and as fused and then knowing the neighbours. All in one plane, that of the two "
+        "largest principal components.",
+        "Read: training pulls what is seen of a cell towards its description, and fusion mixes the two. Recall counts how often the "
         "right description is the nearest, or among the nearest ten; the gap is the distance between the centres of both clouds.",
         "Do not conclude from two clouds apart that nothing was aligned: a constant offset costs the cosine, not the ranking.",
         "LMEMR §3.3.2 and §3.4; modality gap: Liang et al. (2022).",
@@ -246,25 +251,19 @@ def _alignment(run_id: str, declared: dict[str, Any]) -> None:
             "embeddings.cells.alignment", "alignment", _table(run_id), python=python_lines.of_table(run_id, "alignment"), chart=True
         ),
     )
-    modality = st.segmented_control(
+    st.segmented_control(
         "Modality", described, default=described[0], required=True, format_func=TITLES.get, key="embeddings.cells.modality"
     )
-    panes = {"as seen, as described": _plane(declared[f"{modality}.spatial"].vectors, declared[f"{modality}.text"].vectors)}
-    if f"{modality}.fused" in declared and f"{modality}.context" in declared:
-        panes["fused, with neighbours"] = _plane(declared[f"{modality}.fused"].vectors, declared[f"{modality}.context"].vectors)
     left, right = st.columns([60, 40], gap="medium")
     with left:
-        tint, ink = colours.modality(str(modality)), colours.role("observed", session.theme())
+        theme = session.theme()
+        ink, quiet = colours.role("observed", theme), colours.ink("muted", theme)
+        tints = (colours.modality(modality), ink, quiet, ink)  # the last never stands beside the second
         st.plotly_chart(
-            before_and_after(
-                panes,
-                ("as seen; fused", "as described; with neighbours") if len(panes) > 1 else ("as seen", "as described"),
-                (tint, ink),
-                session.theme(),
-            ),
+            before_and_after(panes, dict(zip(KINDS.values(), tints, strict=True)), theme),
             key="embeddings.cells.pairs",
             config=chart_config("alignment"),
-            alt="Vectors of a modality before and after",
+            alt=f"Vectors of a modality: {'; '.join(panes)}",
         )
     with right:
         table = _table(run_id)
@@ -295,16 +294,33 @@ def _table(run_id: str) -> pd.DataFrame | None:
     return cached.run_table(run_id, "alignment") if "alignment" in Run.open(run_id).tables() else None
 
 
-def _plane(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two sets of vectors of the same cells in the plane of their two largest common components."""
-    both = np.concatenate([first, second]).astype(np.float64) if first.shape[1] == second.shape[1] else None
-    if both is None:
-        return _own(first), _own(second)
-    unit = both / np.maximum(np.linalg.norm(both, axis=1, keepdims=True), 1e-12)
+def _panes(vectors: dict[str, np.ndarray]) -> dict[str, dict[str, np.ndarray]]:
+    """Title of a pane to the kinds of vectors in it and their positions (cell, 2), as far as the model declares them.
+
+    Args:
+        vectors: Key of `KINDS` to (cell, component); `spatial` and `text` are there.
+    """
+    position = dict(zip(vectors, _plane(*vectors.values()), strict=True))
+    return {
+        title: {KINDS[kind]: position[kind] for kind in both}
+        for title, both in (
+            ("before fusion", ("spatial", "text")),
+            ("after fusion", ("spatial", "fused")),
+            ("with neighbours", ("fused", "context")),
+        )
+        if position.keys() >= set(both)
+    }
+
+
+def _plane(*kinds: np.ndarray) -> list[np.ndarray]:
+    """Vectors of the same cells in the plane of their two largest common components; each in its own where widths differ."""
+    if len({vectors.shape[1] for vectors in kinds}) > 1:
+        return [_own(vectors) for vectors in kinds]
+    together = np.concatenate(kinds).astype(np.float64)
+    unit = together / np.maximum(np.linalg.norm(together, axis=1, keepdims=True), 1e-12)
     unit -= unit.mean(axis=0)
     _, _, axes = np.linalg.svd(unit, full_matrices=False)
-    at = unit @ axes[:2].T
-    return at[: len(first)], at[len(first) :]
+    return np.split(unit @ axes[:2].T, len(kinds))
 
 
 def _own(vectors: np.ndarray) -> np.ndarray:

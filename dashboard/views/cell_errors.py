@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, navigation, panels, session, wording
+from dashboard import cached, navigation, panels, python_lines, session, wording
 from dashboard.cached import cell_data
+from dashboard.figures.calibration import reliability_dots
 from dashboard.figures.curve_day import hour_errors
 from dashboard.figures.frame import chart_config
 from dashboard.figures.slice_bars import slice_bars
@@ -16,8 +17,10 @@ from engine.errors import MobiscopeError
 from engine.evaluation.flow_metrics import FLOW_METRICS
 from engine.runs import Run, submit
 
-SHOWN = ("r2", "mae", "wape", "oa", "oa_near", "r2_flow", "log_mape", "mape", "coverage", "crps")
+SHOWN = ("r2", "mae", "wape", "oa", "oa_near", "r2_flow", "log_mape", "mape", "coverage", "crps", "calibration")
 LEAKAGE = 0.1
+ALIKE = 0.02
+"""Stated and true share closer than this are told as alike."""
 SIDE_BY_SIDE = ("r2", "r2_flow", "mae", "wape", "mape", "log_mape", "oa", "oa_near", "shape", "peak_hours", "coverage")
 KINDS = {"random_cells": "random cells", "spatial_blocks": "spatial blocks", "districts": "whole districts"}
 MEASURES = (
@@ -71,6 +74,66 @@ def draw(run_id: str) -> None:
                 alt=f"{FLOW_METRICS[metric].title} by district",
             )
     _all_baselines(table, model)
+    _calibration(run_id, model)
+
+
+def _calibration(run_id: str, model: str) -> None:
+    """How often the answered bin is right, by how probable the model said it is."""
+    has = "reliability" in Run.open(run_id).tables()
+    table = cached.run_table(run_id, "reliability") if has else pd.DataFrame(columns=["predictor"])
+    table = table[table["predictor"] == model].drop(columns="predictor")
+    panels.panel(
+        "Calibration of the bins",
+        "Drawn: hours of test cells by the probability the model gave the bin it answered, and the share of them in which that bin was "
+        "the true one, with 95 % intervals from drawing cells anew; area by the number of hours.",
+        "Read: on the line the model is as sure as it may be. Below it, it is right less often than it says; above it, more often. The mean "
+        "distance from the line, weighted by hours, is the calibration error among the figures above.",
+        "Do not conclude from calibrated bins that they are narrow or right: a model that always states how often each bin occurs is on the "
+        "line too. OA and CRPS tell the rest.",
+        "LMEMR §3.6; reliability diagrams: DeGroot and Fienberg (1983).",
+        actions=(
+            lambda: export_menu(
+                "grid.calibration.export", "calibration", table, python=python_lines.of_table(run_id, "reliability"), chart=True
+            )
+        )
+        if len(table)
+        else None,
+    )
+    if table.empty:
+        panels.nothing(
+            "No probabilities of bins",
+            "This model answers with curves alone."
+            if has
+            else "This run kept no table of them; train it again to see how sure it is.",
+        )
+        return
+    left, right = st.columns([50, 50], gap="medium")
+    with left:
+        st.plotly_chart(
+            reliability_dots(table, session.theme()),
+            key="grid.calibration",
+            config=chart_config("calibration"),
+            alt="Share of hours whose answered bin is right by the stated probability",
+        )
+    with right:
+        st.markdown(_calibration_said(table))
+        st.caption(f"n = {wording.counted(table['n'].sum(), 'cell hour')}.")
+
+
+def _calibration_said(table: pd.DataFrame) -> str:
+    """In words, whether the model is as sure as it may be."""
+    stated, right = (float(np.average(table[name], weights=table["n"])) for name in ("confidence", "share_right"))
+    sure = (
+        "as sure as it may be"
+        if abs(stated - right) < ALIKE
+        else "surer than it may be"
+        if stated > right
+        else "less sure than it may be"
+    )
+    return (
+        f"On average the model gives the bin it answers {wording.percent(stated)} and is right in {wording.percent(right)} of the hours: it is "
+        f"{sure}."
+    )
 
 
 def best_baseline(table: pd.DataFrame, model: str, metric: str = "r2") -> str | None:

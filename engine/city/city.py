@@ -24,7 +24,6 @@ from engine.city.data_card import DataCard
 from engine.city.schema import SCHEMA_VERSION, TABLES, WGS84, check_table
 from engine.errors import CityError
 
-Bounds = tuple[float, float, float, float]
 
 
 class CityInfo(BaseModel):
@@ -399,22 +398,8 @@ def _bounds(tables: Mapping[str, pd.DataFrame]) -> Bounds:
     for table in order:
         frame = tables.get(table)
         if isinstance(frame, gpd.GeoDataFrame) and len(frame):
-            return _unwrapped_bounds(frame.geometry)
+            return bounds_of(frame.geometry)
     raise CityError("A city needs at least one table with positions: locations, cells, pois, buildings or a boundary.")
-
-
-def _unwrapped_bounds(shapes: gpd.GeoSeries) -> Bounds:
-    """West, south, east, north; a city on the antimeridian gets an east beyond 180 instead of spanning the whole Earth."""
-    west, south, east, north = (float(value) for value in shapes.total_bounds)
-    if east - west > 180:
-        parts = shapes.explode().bounds
-        negative = parts["maxx"] <= 0
-        shifted_west, shifted_east = (
-            float((parts[side] + 360 * negative).agg(pick)) for side, pick in (("minx", "min"), ("maxx", "max"))
-        )
-        if shifted_east - shifted_west < east - west:
-            west, east = shifted_west, shifted_east
-    return (west, south, east, north)
 
 
 def _parquet_bytes(frame: pd.DataFrame) -> bytes:

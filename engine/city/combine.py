@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.city.antimeridian import beside, bounds_of, unwrap_points
 from engine.city.checks import drop_later
 from engine.city.data_card import DataCard, FileCard
 from engine.city.readers.base import IS_LOCAL_TIME, ReadResult
@@ -315,16 +316,18 @@ def _compare_places(tables: dict[str, pd.DataFrame]) -> list[Problem]:
     locations = tables.get("locations")
     if locations is None or locations.empty:
         return []
-    longitude, latitude = float(locations.geometry.x.median()), float(locations.geometry.y.median())
+    longitude = beside(float(np.median(unwrap_points(locations.geometry.x.to_numpy()))), 0.0)
+    latitude = float(locations.geometry.y.median())
     problems = []
     for name in ("cells", "boundary", "buildings", "pois"):
         frame = tables.get(name)
         if not isinstance(frame, gpd.GeoDataFrame) or frame.empty:
             continue
-        west, south, east, north = frame.total_bounds
+        west, south, east, north = bounds_of(frame.geometry)
         margin = max(east - west, north - south, 0.2)
 
         def is_near(x: float, y: float, box: tuple[float, ...] = (west, south, east, north), wide: float = margin) -> bool:
+            x = beside(x, (box[0] + box[2]) / 2)
             return bool(box[0] - wide <= x <= box[2] + wide and box[1] - wide <= y <= box[3] + wide)
 
         if is_near(longitude, latitude):

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
+from engine.city.antimeridian import bounds_of
 from engine.city.checks import DROP_RULES
 from engine.city.city import City
 from engine.city.combine import Combined, combine
@@ -197,8 +198,7 @@ def seen_of(upload: Upload) -> Seen:
     bounds = None
     for frame in combined.tables.values():
         if isinstance(frame, gpd.GeoDataFrame) and len(frame):
-            west, south, east, north = (float(value) for value in frame.total_bounds)
-            bounds = (west, south, east, north)
+            bounds = bounds_of(frame.geometry)
             break
     return Seen(
         files=upload.seen,

@@ -70,8 +70,9 @@ def find_stays(
         belongs[start:end] = stay
     inside = belongs >= 0
     frame = pd.DataFrame({"user": user[starts], "started": microseconds[starts], "finished": microseconds[ends]})
-    for name, values in (("longitude", longitude), ("latitude", latitude)):
-        frame[name] = np.bincount(belongs[inside], values[inside], minlength=len(spans)) / np.maximum(lengths, 1)
+    east = beside(longitude[inside], longitude[starts][belongs[inside]])
+    for name, values in (("longitude", east), ("latitude", latitude[inside])):
+        frame[name] = np.bincount(belongs[inside], values, minlength=len(spans)) / np.maximum(lengths, 1)
     frame["points"] = lengths
     return frame, belongs
 

@@ -15,6 +15,7 @@ from zoneinfo import TZPATH, ZoneInfo
 
 import numpy as np
 
+from engine.city.antimeridian import unwrap_points
 from engine.city.zone_cities import CITIES
 
 _NEAR_KM = 150.0
@@ -46,6 +47,7 @@ def guess_zone(longitude: np.ndarray, latitude: np.ndarray, years: Sequence[int]
         years: Calendar years of the data, over which clocks are compared; empty takes a recent one.
     """
     names, cities = _well_known()
+    longitude = unwrap_points(longitude)
     spread = np.percentile(longitude, 95) - np.percentile(longitude, 5)
     distance = _kilometres(float(np.median(longitude)), float(np.median(latitude)), cities)
     order = np.argsort(distance, kind="stable")

@@ -1,4 +1,4 @@
-"""Cells whose days have the same shape: agglomerative clusters of log curves, and the words that are typical of each."""
+"""Cells whose days are alike in level and shape: agglomerative clusters of log curves, and the words that are typical of each."""
 
 import re
 from collections import Counter
@@ -60,7 +60,7 @@ def typical_words(captions: Mapping[str, Sequence[str]], clusters: np.ndarray, m
     """Words that stand in a cluster's descriptions more often than in those of the rest.
 
     The log-odds ratio with an informative Dirichlet prior (Monroe, Colaresi and Quinn 2008, eq. 16 to 22), over cells that hold a
-    word; z above 1.96 is more than chance gives one word in twenty.
+    word; z above 1.96 is more than chance gives but one word in forty.
 
     Args:
         captions: Modality to one text per cell, empty where there is none.

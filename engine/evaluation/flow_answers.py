@@ -215,24 +215,3 @@ def confidence_sums(probability: np.ndarray, truth: np.ndarray) -> tuple[np.ndar
     step = np.minimum((stated * CONFIDENCE_STEPS).astype(np.int64), CONFIDENCE_STEPS - 1)
     inside = np.eye(CONFIDENCE_STEPS)[step]
     return inside * (stated - (probability.argmax(axis=-1) == truth))[..., None], inside
-
-
-def reliability(answers: FlowAnswers, mask: np.ndarray | None = None) -> pd.DataFrame:
-    """How often the most probable bin is right, by how probable it was said to be.
-
-    Args:
-        answers: Answers with bin probabilities.
-        mask: (cell,) bool, default all cells.
-
-    Returns:
-        (step, confidence, share_right, n), one row per step of the stated probability that occurs; empty without probabilities.
-    """
-    columns = ["step", "confidence", "share_right", "n"]
-    if answers.bin_probability is None:
-        return pd.DataFrame(columns=columns)
-    known = np.isfinite(answers.observed) & (True if mask is None else mask[:, None])
-    probability, truth = answers.bin_probability[known], answers.observed_bin[known]
-    stated, right = probability.max(axis=1), probability.argmax(axis=1) == truth
-    step = np.minimum((stated * CONFIDENCE_STEPS).astype(np.int64), CONFIDENCE_STEPS - 1)
-    table = pd.DataFrame({"step": step, "confidence": stated, "share_right": right, "n": 1})
-    return table.groupby("step", as_index=False).agg({"confidence": "mean", "share_right": "mean", "n": "sum"})[columns]

@@ -10,6 +10,7 @@ Definitions follow the specification of LMEMR, section 4. Figures "on the log sc
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from engine.errors import MobiscopeError
 from engine.evaluation.flow_answers import CONFIDENCE_STEPS, FlowAnswers, bin_crps, confidence_sums
@@ -220,6 +221,39 @@ def flow_difference(
     count = _distinct(chosen, units)
     low, high = _interval(first[1:] - second[1:], count)
     return Estimate(float(first[0] - second[0]), low, high, known, count)
+
+
+RELIABILITY_COLUMNS = ["step", "confidence", "share_right", "low", "high", "n"]
+
+
+def reliability(answers: FlowAnswers, seed: int = 0, resamples: int = RESAMPLES) -> pd.DataFrame:
+    """How often the most probable bin is right, by how probable it was said to be.
+
+    Args:
+        answers: Answers with bin probabilities.
+        seed: Draws of the bootstrap.
+        resamples: Number of draws.
+
+    Returns:
+        `RELIABILITY_COLUMNS`, one row per step of the stated probability (of `CONFIDENCE_STEPS`) that occurs: the mean stated
+        probability, the share of its hours whose answered bin is the true one with the interval from drawing cells anew, and
+        the number of hours. Empty without probabilities.
+    """
+    if answers.bin_probability is None:
+        return pd.DataFrame(columns=RELIABILITY_COLUMNS)
+    known = np.isfinite(answers.observed)[..., None]
+    excess, inside = (sums * known for sums in confidence_sums(answers.bin_probability, answers.observed_bin))
+    right = (answers.bin_probability.argmax(axis=2) == answers.observed_bin)[..., None] * inside
+    count, right, excess = inside.sum(axis=1), right.sum(axis=1), excess.sum(axis=1)  # (cell, step)
+    draws = draw_cells(len(answers), seed, resamples)
+    replicates = _ratio(draws @ right, draws @ count)
+    rows = []
+    for step in np.flatnonzero(count.sum(axis=0)):
+        n = count[:, step].sum()
+        share = right[:, step].sum() / n
+        low, high = _interval(replicates[:, step], int((count[:, step] > 0).sum()))
+        rows.append((int(step), float(share + excess[:, step].sum() / n), float(share), low, high, int(n)))
+    return pd.DataFrame(rows, columns=RELIABILITY_COLUMNS)
 
 
 @dataclass(frozen=True, eq=False)

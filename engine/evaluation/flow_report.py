@@ -14,7 +14,7 @@ from engine.city.flow_scale import FlowScale
 from engine.city.splits import PARTS
 from engine.errors import MobiscopeError
 from engine.evaluation.flow_answers import FlowAnswers
-from engine.evaluation.flow_metrics import FLOW_METRICS, Measured
+from engine.evaluation.flow_metrics import FLOW_METRICS, RELIABILITY_COLUMNS, Measured, reliability
 from engine.evaluation.metrics import Estimate
 from engine.models.answers import CurvePredictor
 from engine.models.base import Report
@@ -76,6 +76,7 @@ class FlowEvaluation:
         scale: The shared standardisation and bins, fitted on training cells.
         answers: Predictor name to its answers for all cells, in the order asked; empty when opened from tables.
         bin_counts: (bin, low, high, train, test): how many cell hours each bin holds, bounds in trips.
+        reliability: (predictor, step, confidence, share_right, low, high, n) over test cells, of predictors with bin probabilities.
     """
 
     predictions: pd.DataFrame
@@ -83,6 +84,7 @@ class FlowEvaluation:
     scale: FlowScale
     answers: dict[str, FlowAnswers] = field(default_factory=dict)
     bin_counts: pd.DataFrame = field(default_factory=pd.DataFrame)
+    reliability: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def estimate(self, predictor: str, metric: str, slice: str = ALL, group: str = ALL) -> Estimate:
         """One figure.
@@ -213,6 +215,7 @@ def evaluate_curves(
         scale=scale,
         answers=answers,
         bin_counts=_bin_counts(observed, cells, scale),
+        reliability=_reliability(answers, cells, seed),
     )
 
 
@@ -263,6 +266,14 @@ def _measure(
             for group, mask in zip(*groups[name], strict=True):
                 rows += _rows(given, name, group, measured.over_cells(mask[test]))
     return rows
+
+
+def _reliability(answers: dict[str, FlowAnswers], cells: CellSamples, seed: int) -> pd.DataFrame:
+    test = cells.mask("test")
+    told = [reliability(given[test], seed).assign(predictor=name) for name, given in answers.items()]
+    stated = [table for table in told if len(table)]
+    columns = ["predictor", *RELIABILITY_COLUMNS]
+    return pd.concat(stated, ignore_index=True)[columns] if stated else pd.DataFrame(columns=columns)
 
 
 def _bin_counts(observed: np.ndarray, cells: CellSamples, scale: FlowScale) -> pd.DataFrame:

@@ -131,7 +131,7 @@ class Run:
         return sorted(path.stem for path in self.folder.tables.glob("[!.]*.parquet"))
 
     def table(self, name: str) -> pd.DataFrame:
-        """One result table: `predictions`, `metrics`, `warnings`; `ceilings` or, for a grid run, `bins` and `alignment`.
+        """One result table: `predictions`, `metrics`, `warnings`; `ceilings` or, for a grid run, `bins`, `reliability` and `alignment`.
 
         Raises:
             RunError: If the run has no such table, or it is damaged.

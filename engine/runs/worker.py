@@ -283,6 +283,7 @@ def _evaluate_curves(
     _write_table(folder, "predictions", evaluation.predictions)
     _write_table(folder, "metrics", evaluation.metrics)
     _write_table(folder, "bins", evaluation.bin_counts)
+    _write_table(folder, "reliability", evaluation.reliability)
     for name, table in model.summaries(data).items():
         _write_table(folder, name, table)
     found = evaluation.headline(model.name)

@@ -12,6 +12,7 @@ import torch
 from dashboard import wording
 from dashboard.cached import cell_data
 from dashboard.session import Selection
+from dashboard.views import cell_clusters, cell_embedding
 from dashboard.views.cell_edit_forms import KINDS
 from engine.city.city import open_city
 from engine.city.images import encode_heights
@@ -122,12 +123,35 @@ def test_observed_and_predicted_share_one_scale_and_the_difference_is_even(page)
 
 def test_every_panel_below_is_drawn(page) -> None:
     at = page("grid_mobility")
-    assert "Days of the same shape" in words(choose(at, "grid.below", "Clusters"))
+    assert "Days alike in level and shape" in words(choose(at, "grid.below", "Clusters"))
     said = words(choose(at, "grid.below", "Errors"))
     assert "Where it errs" in said and "what the paper calls MAPE" in said
+    assert "Calibration of the bins" in said and "On average the model gives the bin it answers" in said
+    choose(at, "grid.metric", "calibration")
     choose(at, "grid.below", "Splits")
     assert "Random cells and spatial blocks" in words(at)
     assert button(at, "Train it on random cells")
+
+
+def test_a_word_is_told_with_its_z_where_that_is_more_than_chance_gives() -> None:
+    table = pd.DataFrame([("office", 3.24, 0.5, 0.1), ("park", 1.9, 0.4, 0.2)], columns=["word", "z", "share", "share_elsewhere"])
+    said = cell_clusters.told(table)
+    assert "office" in said and "z 3.2;" in said and "park" not in said
+    assert cell_clusters.told(table.iloc[1:]) == "no word stands out"
+
+
+def test_modalities_that_are_not_fused_have_one_pane() -> None:
+    vectors = {"spatial": np.eye(6)[:, :4], "text": np.eye(6)[:, 2:]}
+    assert list(cell_embedding._panes(vectors)) == ["before fusion"]
+    assert list(cell_embedding._panes(vectors | {"fused": np.eye(6)[:, :4]})) == ["before fusion", "after fusion"]
+
+
+def test_a_run_without_the_table_of_its_bins_says_so(grid_home, own_copy, open_page) -> None:
+    own_copy(grid_home)
+    run = Run.open(next(run.id for run in list_runs() if run.name == "aldhaven"))
+    (run.folder.tables / "reliability.parquet").unlink()
+    at = choose(open_page("grid_mobility", city="aldhaven", run=run.id), "grid.below", "Errors")
+    assert "train it again to see how sure it is" in words(at)
 
 
 def test_the_job_card_leads_to_the_page_that_shows_what_the_run_answers(page) -> None:
@@ -188,7 +212,10 @@ def test_what_the_model_looked_at_is_shown_in_every_way(page) -> None:
 
 def test_modalities_stand_beside_their_descriptions(page) -> None:
     at = page("embeddings")
-    assert "Seen and said, before and after" in words(at)
+    assert "Seen and said, before and after fusion" in words(at)
+    [drawn] = [json.loads(item.proto.spec) for item in at.get("plotly_chart") if item.proto.id.endswith("embeddings.cells.pairs")]
+    titles = [item["text"] for item in drawn["layout"]["annotations"]]
+    assert titles == ["before fusion", "after fusion", "with neighbours"]
     assert "ten nearest in this space" in at.markdown[0].value
     choose(at, "embeddings.cells.name", "hour")
 

@@ -16,6 +16,7 @@ import pandas as pd
 import pyarrow as pa
 import shapely
 
+from engine.city.antimeridian import beside
 from engine.city.checks import Ledger
 from engine.city.readers.archives import read_members
 from engine.city.readers.base import IS_LOCAL_TIME, FileChoices, OptionSpec, ReadContext, Reader, ReadResult, SniffedFile, TextSniff
@@ -194,7 +195,9 @@ def read_points(
             IS_LOCAL_TIME: local,
         }
     )
-    middle = kept.groupby("location")[["longitude", "latitude"]].mean()
+    east = beside(kept["longitude"], kept.groupby("location")["longitude"].transform("first"))
+    middle = kept.assign(longitude=east).groupby("location")[["longitude", "latitude"]].mean()
+    middle["longitude"] = beside(middle["longitude"], 0.0)
     plain = pd.DataFrame({"location_id": ids[middle.index.to_numpy(int)], "category": ""}).astype("str")
     locations = gpd.GeoDataFrame(plain, geometry=shapely.points(middle["longitude"], middle["latitude"]), crs=WGS84)
     found = (

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import shapely
 
 from engine.city import times
+from engine.city.antimeridian import beside
 from engine.city.checks import Ledger
 from engine.city.readers.archives import LIMITS
 from engine.city.readers.base import IS_LOCAL_TIME, ReadContext
@@ -183,9 +184,10 @@ def derive_locations(rows: Rows, ledger: Ledger) -> gpd.GeoDataFrame | None:
         wanders = np.zeros(len(names), bool)
         wanders[at[moving]] = True
         inside = wanders[at]
-        middle = pd.DataFrame({"x": rows.longitude[placed][inside], "y": rows.latitude[placed][inside]}).groupby(at[inside])
+        east = beside(rows.longitude[placed][inside], longitude[at[inside]])
+        middle = pd.DataFrame({"x": east, "y": rows.latitude[placed][inside]}).groupby(at[inside])
         centre, spread = middle.median(), middle.max() - middle.min()
-        longitude[centre.index], latitude[centre.index] = centre["x"], centre["y"]
+        longitude[centre.index], latitude[centre.index] = beside(centre["x"], 0.0), centre["y"]
         far = int(((spread["x"] * np.cos(np.radians(centre["y"]))) ** 2 + spread["y"] ** 2 > (1000 / 111_320) ** 2).sum())
         ledger.repair(f"{int(wanders.sum()):,} locations have visits at differing coordinates; each was put at their median.")
         if far:

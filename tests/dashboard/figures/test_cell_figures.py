@@ -95,8 +95,13 @@ def test_names_from_data_are_shown_literally():
 def test_figures_of_the_inside_take_any_number_of_modalities_and_clusters():
     assert len(modality_bars(np.array([0.3, 0.7]), np.array([0.5, 0.5]), ("poi", "smell"), {}, "light").data) == 2
     assert hour_matrix(np.eye(24), "dark").data[0].z.shape == (24, 24)
-    pairs = {"before": (np.zeros((4, 2)), np.ones((4, 2))), "after": (np.zeros((4, 2)), np.zeros((4, 2)))}
-    assert len(before_and_after(pairs, ("seen", "said"), ("#009E73", "#000000"), "light").data) == 4
+    panes = {
+        "before": {"seen": np.zeros((4, 2)), "said": np.ones((4, 2))},
+        "after": {"seen": np.zeros((4, 2)), "fused": np.ones((4, 2))},
+    }
+    drawn = before_and_after(panes, {"seen": "#009E73", "said": "#000000", "fused": "#CC79A7"}, "light").data
+    assert [(trace.name, trace.showlegend) for trace in drawn] == [("seen", True), ("said", True), ("seen", False), ("fused", True)]
+    assert drawn[0].marker.symbol == drawn[2].marker.symbol != drawn[3].marker.symbol
     assert len(cluster_curves(np.ones((6, 24)), np.array([0, 0, 1, 1, 2, -1]), "light").data) == 3
     value = np.linspace(0, 1, 24)
     assert len(hour_errors({"LMEMR": (value, value - 0.1, value + 0.1)}, "MAE", "dark").data) == 3

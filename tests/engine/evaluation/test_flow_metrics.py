@@ -9,8 +9,16 @@ from sklearn import metrics as sk
 
 from engine.city.flow_scale import FlowScale
 from engine.errors import MobiscopeError
-from engine.evaluation.flow_answers import FlowAnswers, bin_crps, pooled_folds, reliability
-from engine.evaluation.flow_metrics import FLOW_METRICS, Measured, curve_scores, draw_cells, flow_difference, summarise_flow
+from engine.evaluation.flow_answers import FlowAnswers, bin_crps, pooled_folds
+from engine.evaluation.flow_metrics import (
+    FLOW_METRICS,
+    Measured,
+    curve_scores,
+    draw_cells,
+    flow_difference,
+    reliability,
+    summarise_flow,
+)
 
 HOURS = np.arange(24)
 
@@ -133,6 +141,16 @@ def test_calibration_is_the_mean_gap_between_stated_and_true(noisy):
     table = reliability(noisy)
     gaps = np.abs(table["confidence"] - table["share_right"]) * table["n"]
     assert summarise_flow(noisy)["calibration"].value == pytest.approx(gaps.sum() / table["n"].sum())
+    assert table["n"].sum() == np.isfinite(noisy.observed).sum()
+    drawn = table[table["n"] > 30]
+    assert ((drawn["low"] <= drawn["share_right"]) & (drawn["share_right"] <= drawn["high"])).all() and (
+        drawn["low"] < drawn["high"]
+    ).any()
+    assert reliability(replace(noisy, bin_probability=None)).empty
+
+
+def test_confidence_of_one_cell_has_no_interval(noisy):
+    assert reliability(noisy[np.arange(40) == 0])[["low", "high"]].isna().all(axis=None)
 
 
 def test_answers_read_back_from_their_table_give_the_same_figures(noisy):

@@ -83,7 +83,7 @@ def test_from_the_request_to_the_curve_of_a_cell(by_hand: Workers, own_home, tin
     run_id = submit(RunRequest(model="lmemr", city=city.name, preset="tiny", config=QUICK, split=CellSplit(seed=1)))
     assert by_hand(run_id) == 0, Run.open(run_id).log_tail(30)
     run = Run.open(run_id)
-    assert set(run.tables()) >= {"predictions", "metrics", "warnings", "bins", "alignment"}
+    assert set(run.tables()) >= {"predictions", "metrics", "warnings", "bins", "reliability", "alignment"}
     metrics = run.table("metrics")
     assert set(metrics["predictor"]) == {"lmemr", *few}
     overall = metrics[(metrics["predictor"] == "lmemr") & (metrics["slice"] == "all")].set_index("metric")["value"]
