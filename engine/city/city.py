@@ -20,10 +20,10 @@ import pyproj
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine import store
+from engine.city.antimeridian import Bounds, bounds_of
 from engine.city.data_card import DataCard
 from engine.city.schema import SCHEMA_VERSION, TABLES, WGS84, check_table
 from engine.errors import CityError
-
 
 
 class CityInfo(BaseModel):

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from engine.city.antimeridian import beside
+
 EARTH_RADIUS_M = 6_371_000.0
 _SCALAR_STEPS = 6
 _FIRST_WINDOW = 64

@@ -657,6 +657,6 @@ CITIES: dict[str, str] = {
         "Lae 147.0 -6.7, Mount Hagen 144.2 -5.9, Rabaul 152.2 -4.2, Daru 143.2 -9.1, Vanimo 141.3 -2.7, Kiunga 141.3 -6.1, "
         "Madang 145.8 -5.2, Alotau 150.5 -10.3, Kavieng 150.8 -2.6, Manus 147.3 -2.0"
     ),
-    "Pacific/Fiji": "Nadi 177.4 -17.8, Labasa 179.4 -16.4",
+    "Pacific/Fiji": "Nadi 177.4 -17.8, Labasa 179.4 -16.4, Taveuni -180.0 -16.8",
 }
 """Zone to `name longitude latitude, …`, degrees WGS84 to about ten kilometres."""
