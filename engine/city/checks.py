@@ -215,8 +215,8 @@ class Ledger:
         if self.rows_in and self.dropped_rows >= self.rows_in and not self.is_refused:
             self.refuse(
                 "NOTHING_LEFT",
-                f"None of the {self.rows_in:,} rows can be used.",
-                "The reasons are listed with it; mend the most frequent one first.",
+                f"None of the {self.rows_in:,} rows can be used: {reasons(self.dropped)}.",
+                "Mend the most frequent reason first.",
             )
 
     def nothing_read(self) -> IngestError:
@@ -233,6 +233,12 @@ class Ledger:
             Dropped(reason=code, rows=rows, explanation=DROP_RULES[code].explanation, examples=self._examples.get(code, []))
             for code, rows in self._rows.items()
         ]
+
+
+def reasons(dropped: Iterable[Dropped]) -> str:
+    """Why rows were left out, each reason with its rows, the most frequent first."""
+    ordered = sorted(dropped, key=lambda rule: -rule.rows)
+    return "; ".join(f"{rule.explanation[0].lower()}{rule.explanation[1:].rstrip('.')} ({rule.rows:,})" for rule in ordered)
 
 
 def drop_later(card: FileCard, code: str, rows: int, examples: list[str] | None = None) -> FileCard:

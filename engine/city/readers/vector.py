@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import shapely
 
+from engine.city.checks import reasons
 from engine.city.data_card import Dropped
 from engine.city.readers.base import FieldSpec, FileChoices, OptionSpec, ReadContext, Reader, ReadResult, SniffedFile
 from engine.city.readers.frames import settle_mapping
@@ -137,11 +138,8 @@ class VectorReader(Reader):
         clean = self._clean(file, layer, shapes, choices, table)
         clean.problems += layer.problems
         if not clean.kept.any():
-            clean.problems.append(
-                Problem(
-                    "NOTHING_KEPT", f"None of the {len(shapes):,} features can be used.", "See what was dropped and why.", file.name
-                )
-            )
+            found = f"None of the {len(shapes):,} features can be used: {reasons(clean.dropped)}."
+            clean.problems.append(Problem("NOTHING_KEPT", found, "Mend the most frequent reason first.", file.name))
         if any(problem.fatal for problem in clean.problems):
             raise IngestError(clean.problems)
         attributes = layer.attributes[clean.kept].reset_index(drop=True)

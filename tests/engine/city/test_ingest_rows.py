@@ -74,6 +74,12 @@ def test_25_ids_stay_the_text_they_are(tmp_path: Path, user: str) -> None:
     assert user in set(city_of(read_golden(tmp_path, rows)).table("visits")["user_id"])
 
 
+def test_a_table_of_which_no_row_is_left_says_why(tmp_path: Path) -> None:
+    rows = [["", *row[1:]] if index < 30 else [*row[:4], "", row[5]] for index, row in enumerate(GOLDEN)]
+    problem = fatal(read_golden(tmp_path, rows))["NOTHING_LEFT"]
+    assert problem.found == "None of the 40 rows can be used: the row names no person (30); the row has no time (10)."
+
+
 def test_26_duplicate_column_names_are_refused(tmp_path: Path) -> None:
     header = ["user_id", "location_id", "latitude", "latitude", "time", "category"]
     problem = fatal(bring(tmp_path, {"x.csv": table(GOLDEN, header)}))["DUPLICATE_COLUMN"]

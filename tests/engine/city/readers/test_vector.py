@@ -243,8 +243,19 @@ def test_geometry_collections_are_reduced_to_the_parts_a_table_takes(layer):
 
 
 def test_a_layer_of_which_nothing_can_be_used_is_refused(layer):
-    problems = refusal(layer, collection(feature(None), feature(point(0, 0))))
-    assert [problem.code for problem in problems if problem.fatal] == ["NOTHING_KEPT"]
+    problems = refusal(layer, collection(feature(None), feature(point(0, 0)), feature(point(0, 0))))
+    [refused] = [problem for problem in problems if problem.fatal]
+    assert refused.code == "NOTHING_KEPT"
+    assert (
+        "the point lies at exactly (0, 0), where nothing is (2); the feature has no geometry, or one that cannot be read (1)"
+        in refused.found
+    )
+
+
+def test_coordinates_written_as_text_are_named_as_the_reason(layer):
+    problems = refusal(layer, collection(feature({"type": "Point", "coordinates": ["13.4", "52.5"]}), feature(None)))
+    [refused] = [problem for problem in problems if problem.fatal]
+    assert refused.found == "None of the 2 features can be used: the feature has no geometry, or one that cannot be read (2)."
 
 
 # ---- ids and heights ------------------------------------------------------------------------------------------------------
