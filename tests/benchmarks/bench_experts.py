@@ -138,20 +138,20 @@ def compare_feed_forwards(shape: Shape, repeats: int, device: Device) -> bool:
     experts = LowRankExperts(EXPERTS, shape.width, shape.hidden, shape.rank, float(shape.rank), spread=0.02).to(**place)
     given, weights = torch.randn(tokens, shape.width, **place), (1.5 * torch.randn(tokens, EXPERTS, **place)).softmax(-1)
     dense = least_seconds(lambda: base(given), repeats, device)
-    unit = "ms" if device.is_gpu else "CPU ms"
+    unit, digits = ("ms", 2) if device.is_gpu else ("CPU ms", 0 if dense > 0.01 else 2)
     print(
         f"\n| {shape.width} x {shape.hidden}, {tokens} tokens | {unit} | of the feed-forward | experts asked |\n|---|---:|---:|---:|"
     )
-    print(f"| one feed-forward | {1000 * dense:.3g} | 1.00 | – |")
+    print(f"| one feed-forward | {1000 * dense:.{digits}f} | 1.00 | – |")
     ratio = {}
     for mode in ("topk", "top_p", "dense", "released"):
         used = Choice(mode)(weights)
         ratio[mode] = least_seconds(lambda used=used: experts(given, used, base), repeats, device) / dense
         asked = float((used > 0).sum(-1).float().mean())
-        print(f"| shared, {mode} | {1000 * dense * ratio[mode]:.3g} | {ratio[mode]:.2f} | {asked:.1f} |", flush=True)
+        print(f"| shared, {mode} | {1000 * dense * ratio[mode]:.{digits}f} | {ratio[mode]:.2f} | {asked:.1f} |", flush=True)
     copies, used = Copies(experts, base), Choice("top_p")(weights)
     spent = least_seconds(lambda: copies(given, used, base), max(repeats // 3, 1), device) / dense
-    print(f"| {EXPERTS} copies, all computed | {1000 * dense * spent:.3g} | {spent:.2f} | {EXPERTS} |")
+    print(f"| {EXPERTS} copies, all computed | {1000 * dense * spent:.{digits}f} | {spent:.2f} | {EXPERTS} |")
     extra = sum(value.numel() for value in experts.parameters())
     of_copies = (EXPERTS - 1) * sum(value.numel() for value in base.parameters())
     share = extra / of_copies
@@ -226,11 +226,12 @@ def compare_stacks(shape: Shape, repeats: int, device: Device) -> None:
     """Prints tokens per second and memory of the whole stack, and that the shared base answers as the copies do."""
     found = time_stacks(shape, repeats, device)
     layers = ", ".join(str(layer + 1) for layer in shape.expert_layers)
+    unit = "second" if device.is_gpu else "CPU second"
     of = "of the run" if device.torch.type == "cuda" else "of this process so far"
     print(
         f"\n{shape.layers} layers of {shape.width} x {shape.hidden}, random weights, {EXPERTS} experts in layers {layers}, "
         f"{shape.windows} windows of {shape.tokens} tokens, {str(number_type(device)).removeprefix('torch.')}, top-p\n\n"
-        f"| way | tokens per second | weights, GB | peak memory {of}, GB |\n|---|---:|---:|---:|"
+        f"| way | tokens per {unit} | weights, GB | peak memory {of}, GB |\n|---|---:|---:|---:|"
     )
     for one in found:
         print(f"| {one.way} | {one.tokens_per_second:,.0f} | {one.weights_gb:.2f} | {one.peak_gb:.2f} |", flush=True)
