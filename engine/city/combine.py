@@ -20,6 +20,7 @@ from engine.city.times import localise
 from engine.city.zones import ZoneGuess, guess_zone
 from engine.errors import Problem
 
+_WHO_WHERE_WHEN = ("user_id", "location_id", "started_at", IS_LOCAL_TIME)
 _GUESS_FROM = ("locations", "cells", "pois", "boundary", "buildings", "street_views")
 
 
@@ -146,9 +147,33 @@ def _all_visits(results: Sequence[ReadResult]) -> tuple[pd.DataFrame | None, np.
 def _drop_brought_before(
     visits: pd.DataFrame, source: np.ndarray, cards: list[list[FileCard]], problems: list[Problem]
 ) -> tuple[pd.DataFrame, np.ndarray]:
-    """Leaves out visits that equal one of an earlier file in every column; those that equal one of their own file stay."""
+    """Leaves out visits that equal one of an earlier file in every column, and tells of those that equal it but for what is beside."""
+    again = _in_earlier_file(visits, source)
+    for index in np.unique(source[again]):
+        rows = int((again & (source == index)).sum())
+        cards[index] = [drop_later(card, "IN_EARLIER_FILE", rows) if card.table == "visits" else card for card in cards[index]]
+        found = f"{rows:,} visits equal those of an earlier file of the upload in every column; the earlier ones are kept."
+        problems.append(Problem("IN_EARLIER_FILE", found, "", _file(cards[index]), rows=rows, fatal=False))
+    if again.any():
+        visits, source = visits[~again].reset_index(drop=True), source[~again]
+    beside = [column for column in visits.columns if column not in _WHO_WHERE_WHEN]
+    alike = _in_earlier_file(visits[list(_WHO_WHERE_WHEN)], source) if beside else np.zeros(len(visits), bool)
+    for index in np.unique(source[alike]):
+        rows = int((alike & (source == index)).sum())
+        found = (
+            f"{rows:,} visits have person, place and moment of one in an earlier file, but not the same "
+            f"{' and '.join(f'`{column}`' for column in beside)}; both are kept."
+        )
+        mend = "Leave one of the files out, or these columns, if they hold the same visits."
+        problems.append(Problem("SAME_VISIT", found, mend, _file(cards[index]), rows=rows, fatal=False))
+    return visits, source
+
+
+def _in_earlier_file(visits: pd.DataFrame, source: np.ndarray) -> np.ndarray:
+    """(visit,) which equal a visit of an earlier file in every column; those that equal one of their own file do not count."""
+    again = np.zeros(len(visits), bool)
     if len(np.unique(source)) < 2:
-        return visits, source
+        return again
     keys = [
         (values.cat.codes if isinstance(values.dtype, pd.CategoricalDtype) else values).to_numpy().astype(np.int64)
         for _, values in visits.items()
@@ -158,16 +183,8 @@ def _drop_brought_before(
     starts = np.ones(len(visits), bool)
     starts[1:] = np.logical_or.reduce([np.diff(key[order]) != 0 for key in keys])
     first = np.flatnonzero(starts)[np.cumsum(starts) - 1]
-    again = np.zeros(len(visits), bool)
     again[order] = source[order] > source[order[first]]
-    if not again.any():
-        return visits, source
-    for index in np.unique(source[again]):
-        rows = int((again & (source == index)).sum())
-        cards[index] = [drop_later(card, "IN_EARLIER_FILE", rows) if card.table == "visits" else card for card in cards[index]]
-        found = f"{rows:,} visits equal those of an earlier file of the upload in every column; the earlier ones are kept."
-        problems.append(Problem("IN_EARLIER_FILE", found, "", _file(cards[index]), rows=rows, fatal=False))
-    return visits[~again].reset_index(drop=True), source[~again]
+    return again
 
 
 def _all_locations(

@@ -84,3 +84,12 @@ def test_rows_a_file_repeats_for_reasons_of_its_own_are_not_blamed_on_another(tm
     rows = [[*row, str(index)] for index, row in enumerate([*GOLDEN[:20], GOLDEN[3]])]
     upload = bring(tmp_path, {"a.csv": table(GOLDEN[20:]), "b.csv": table(rows, [*HEADER, "serial"])})
     assert len(city_of(upload).table("visits")) == 41
+
+
+def test_visits_of_an_earlier_file_that_say_something_else_are_told(tmp_path: Path) -> None:
+    """Five rows overlap; only one of the files knows sessions, so it cannot be told whether they are the same."""
+    upload = bring(tmp_path, {"a.csv": stays(0, 25, "session_id", lambda moment: "s"), "b.csv": table(GOLDEN[20:])})
+    told = warnings(upload)["SAME_VISIT"]
+    assert (told.file, told.rows) == ("b.csv", 5)
+    assert "`session_id`" in told.found
+    assert len(city_of(upload).table("visits")) == 45
