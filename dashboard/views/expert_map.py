@@ -22,6 +22,8 @@ from engine.city.samples import Places, Samples
 SHOWN = ("The city", "This question")
 ALL_DAY = "all day"
 MOST_LEGEND = 12
+NAMED_IN_FULL = 6
+"""Up to so many experts the legend has room for the groups they go along with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +115,11 @@ def draw_city(slug: str, asked: "cached.Asked", key: str, palette: Palette, plac
     shown = np.bincount(table["expert"], weights=table["n"], minlength=len(palette))
     order = np.argsort(-shown, kind="stable")
     legend = [
-        Entry("disc", f"{signs[index]}  {palette.labels[index].shown(22)}", palette.colour[index])
+        Entry(
+            "disc",
+            f"{signs[index]}  {palette.labels[index].shown(22, in_full=len(palette) <= NAMED_IN_FULL)}",
+            palette.colour[index],
+        )
         for index in order[:MOST_LEGEND]
         if shown[index]
     ]
