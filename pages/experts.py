@@ -62,7 +62,7 @@ def main() -> None:
             expert_map.hour_slider()
         else:
             snap = expert_map.snap_of(slug, samples, index, once)
-            expert_map.draw_question(slug, samples, index, snap, history)
+            expert_map.draw_question(run_id, slug, samples, index, snap, history)
             expert_panels.draw_inputs(once, key, experts, history)
     with right:
         expert_panels.draw_steps(once, over, key, experts, palette, history)
@@ -80,7 +80,7 @@ def main() -> None:
         case "Differences":
             expert_panels.draw_differences(run_id, key, experts, palette)
         case "Labels":
-            expert_panels.draw_labels(cached.label_checks(run_id, group, key), experts, palette)
+            expert_panels.draw_labels(over, key, cached.label_checks(run_id, group, key), experts, palette)
         case "Visits":
             expert_panels.draw_visits(run_id, index, history, samples)
         case _:

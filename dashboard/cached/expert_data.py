@@ -38,12 +38,16 @@ class Asked:
     """Routing over the questions of a slice.
 
     Attributes:
+        run_id: The run.
+        group: Name of the slice and of the group, None for all questions.
         visits: The latest visit of each question (`engine.evaluation.routed.latest_visits`) with step (of the person).
         routed: Set to its weights for these visits.
         steps: Set to the mean weights of the visits before them, too, by how far back they are.
         total: Questions of the slice; `visits` may be fewer.
     """
 
+    run_id: str
+    group: Group
     visits: pd.DataFrame
     routed: "dict[str, Routed]"
     steps: "dict[str, StepMeans]"
@@ -63,7 +67,7 @@ def _asked(run_id: str, home: str, stamp: int, group: Group) -> Asked:
     visits = latest_visits(loaded.data.samples, index).assign(step=chosen["step"].to_numpy(), when=chosen["when"].to_numpy())
     routed = route(loaded.model, loaded.data.samples, index)
     means = {key: by_step(found.used, found.raw) for key, found in routed.items()}
-    return Asked(visits, {key: found.latest_only() for key, found in routed.items()}, means, len(steps))
+    return Asked(run_id, group, visits, {key: found.latest_only() for key, found in routed.items()}, means, len(steps))
 
 
 def asked(run_id: str, group: Group) -> Asked:
@@ -76,11 +80,15 @@ class AskedOnce:
     """Routing of one question.
 
     Attributes:
+        run_id: The run.
+        index: Position of the question among all samples.
         used, raw: Set to (step, expert) weights of the visits that were routed, oldest first, the last one the latest.
         inputs: Set to (step, part) of what its router read; without sets that declare none.
         point: Where the model points, None where it scores places without a point.
     """
 
+    run_id: str
+    index: int
     used: dict[str, np.ndarray]
     raw: dict[str, np.ndarray]
     inputs: dict[str, np.ndarray]
@@ -99,7 +107,7 @@ def _asked_once(run_id: str, home: str, stamp: int, index: int) -> AskedOnce:
         used[key], raw[key] = found.used[0][real], found.raw[0][real]
         if found.inputs is not None:
             inputs[key] = found.inputs[0][real]
-    return AskedOnce(used, raw, inputs, loaded.model.points(loaded.data.samples.histories(np.array([index]))))
+    return AskedOnce(run_id, index, used, raw, inputs, loaded.model.points(loaded.data.samples.histories(np.array([index]))))
 
 
 def asked_once(run_id: str, index: int) -> AskedOnce:

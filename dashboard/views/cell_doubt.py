@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import panels, session, wording
+from dashboard import panels, python_lines, session, wording
 from dashboard.cached import cell_data
 from dashboard.cached.cell_data import CellOutlines
 from dashboard.figures.curve_day import hour_errors
@@ -25,7 +25,6 @@ def draw(
     comparison: CurveComparison,
     outlines: CellOutlines,
     row: int,
-    command: str,
 ) -> None:
     """The panel for one cell.
 
@@ -36,7 +35,6 @@ def draw(
         comparison: All curves before and after.
         outlines: Shapes and names of the cells.
         row: Position of the cell.
-        command: The same comparison from a terminal.
     """
     if not comparison.changed[row]:
         panels.nothing("This cell does not change", "Choose one inside the grey outline, or add an edit that reaches it.")
@@ -55,7 +53,9 @@ def draw(
         "Read: where the range crosses zero, the network does not even agree with itself on the direction.",
         "Do not conclude that the city would move within this range: it holds what few cells could not teach, not what no cell shows.",
         "Monte Carlo dropout: Gal and Ghahramani (2016); specification §8.",
-        actions=lambda: export_menu("what_if.cells.export.doubt", "change-by-hour", table, command=command, chart=True),
+        actions=lambda: export_menu(
+            "what_if.cells.export.doubt", "change-by-hour", table, python=_python(run_id, scenario, row), chart=True
+        ),
     )
     total = draws[:, row].sum(axis=1)
     at_least, at_most = np.quantile(total, BOUNDS)
@@ -66,3 +66,19 @@ def draw(
     )
     figure = hour_errors({"change": (change, low, high)}, "trips per hour, after − before", session.theme())
     st.plotly_chart(figure, key="what_if.cells.doubt", config=chart_config("change-by-hour"), alt="Change by hour with its range")
+
+
+def _python(run_id: str, scenario: Scenario, row: int) -> str:
+    """Lines of Python that give the changes by all thinned networks and their range."""
+    return python_lines.of_model(
+        run_id,
+        "data = run.data",
+        f"scenario = Scenario.from_json({scenario.to_json()!r})",
+        f"draws = thinned_changes(run.model, Grounds(run.model, data.city, data.cells, data.inputs), scenario, {DRAWS})[:, {row}]",
+        f"low, high = np.quantile(draws, {BOUNDS}, axis=0)",
+        imports=[
+            "import numpy as np",
+            "from engine.scenarios.cell_compare import Grounds, thinned_changes",
+            "from engine.scenarios.scenario import Scenario",
+        ],
+    )

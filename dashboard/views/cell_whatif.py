@@ -63,8 +63,7 @@ def draw(slug: str, run_id: str) -> None:
     with panels.guarded(f"showing {below}"):
         match below:
             case "How sure":
-                command = scenario_in_hand.command(scenario, run_id)
-                cell_doubt.draw(run_id, predictor.name, scenario, comparison, outlines, curves.index[cells[0]], command)
+                cell_doubt.draw(run_id, predictor.name, scenario, comparison, outlines, curves.index[cells[0]])
             case "Changed cells":
                 _table(comparison, outlines, scenario_in_hand.command(scenario, run_id))
             case "Figures":

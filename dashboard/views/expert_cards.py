@@ -6,6 +6,7 @@ import streamlit as st
 
 from dashboard import cached, navigation, panels, session, wording
 from dashboard.figures.routing_bars import MARKS, Palette
+from dashboard.views import expert_lines
 from dashboard.views.export_menu import export_menu
 from engine.city.samples import Samples
 from engine.evaluation import routing
@@ -42,7 +43,7 @@ def draw_cards(asked: "cached.Asked", key: str, experts: ExpertSet, palette: Pal
         }
     )
     with st.container(horizontal=True, horizontal_alignment="right"):
-        export_menu("experts.cards.export", "expert-cards", overview)
+        export_menu("experts.cards.export", "expert-cards", overview, command=f"mobiscope experts {asked.run_id}")
     state = st.dataframe(
         overview.assign(expert=[one.shown(40) for one in palette.labels]).drop(columns=["verified"]),
         key=f"experts.cards.{key}",
@@ -61,7 +62,8 @@ def draw_cards(asked: "cached.Asked", key: str, experts: ExpertSet, palette: Pal
     expert = int(rows[0]) if rows else int(load.argmax())
     own = palette.labels[expert]
     name = wording.literal(own.shown(60))
-    st.subheader(name, anchor=False)
+    heading = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
+    heading.subheader(name, anchor=False)
     st.caption(wording.literal(experts.texts[expert], 400))
     st.markdown(f"Measured: {wording.literal(known[expert])}{_beside_chance(own)}.")
     categories = np.array([*places.category_names, ""], object)[places.category[visits["location"].to_numpy(np.int64)]]
@@ -72,8 +74,19 @@ def draw_cards(asked: "cached.Asked", key: str, experts: ExpertSet, palette: Pal
         "People": ("person", samples.log.users[visits["user"].to_numpy(np.int64)]),
         "Places": ("place", places.ids[visits["location"].to_numpy(np.int64)]),
     }
-    for column, (title, (one, labels)) in zip(columns, tables.items(), strict=True):
-        table = routing.answers_for(weights, expert, labels.astype(str)).head(SHOWN)
+    found = {title: routing.answers_for(weights, expert, labels.astype(str)) for title, (_, labels) in tables.items()}
+    with heading:
+        python = expert_lines.of_slice(
+            asked,
+            key,
+            "labels = run.data.samples.log.places.ids[visits['location'].to_numpy()].astype(str)  # or people, hours, categories",
+            f"lifts = answers_for(routed.latest_raw, {expert}, labels)",
+            imports=["from engine.evaluation.routing import answers_for"],
+        )
+        lifts = pd.concat([table.assign(of=tables[title][0]) for title, table in found.items()], ignore_index=True)
+        export_menu("experts.card.export", "expert-card", lifts, python=python)
+    for column, (title, (one, _)) in zip(columns, tables.items(), strict=True):
+        table = found[title].head(SHOWN)
         if title == "Places" and len(table):
             table = table.assign(label=[str(places.names[places.index[label]]) for label in table["label"]])
         with column:

@@ -117,4 +117,5 @@ def _result(other: str, run_id: str, found: "ZeroShot") -> None:
             table.drop(columns=["location"]),
             base_map.deck(layers, city, theme),
             command,
+            chart=True,
         )

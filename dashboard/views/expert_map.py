@@ -7,7 +7,7 @@ import pandas as pd
 import pydeck as pdk
 import streamlit as st
 
-from dashboard import cached, panels, questions, session, wording
+from dashboard import cached, panels, python_lines, questions, session, wording
 from dashboard.figures import base_map, colours
 from dashboard.figures.expert_map import dominant_by_place, dominant_layers, layer_path, letters, point_layers
 from dashboard.figures.ranking import truth_layers
@@ -156,7 +156,7 @@ def hour_in_view() -> int | None:
     return None if chosen == ALL_DAY else int(chosen)
 
 
-def draw_question(slug: str, samples: Samples, index: int, snap: Snap | None, history: pd.DataFrame) -> None:
+def draw_question(run_id: str, slug: str, samples: Samples, index: int, snap: Snap | None, history: pd.DataFrame) -> None:
     """One question: the visits, the point with its guesses, the place it snaps to, and the truth."""
     panels.panel(
         "Where it points",
@@ -202,9 +202,15 @@ def draw_question(slug: str, samples: Samples, index: int, snap: Snap | None, hi
     )
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.toggle("Zoom in", key="experts.zoom", help="Off shows the whole city.")
+        python = python_lines.of_model(
+            run_id,
+            f"question = run.data.samples.histories(np.array([{index}]))",
+            "point, probability = run.model.points(question), np.exp(run.model.predict(question).log_probability[0])",
+            imports=["import numpy as np"],
+        )
         if snap is None:
             st.caption("This model scores every place without pointing anywhere first.")
-            export_menu("experts.point.export", "history", history, base_map.deck(layers, city, theme))
+            export_menu("experts.point.export", "history", history, base_map.deck(layers, city, theme), python=python)
         else:
             st.caption(
                 f"{wording.metres(snap.snap_m)} from the point to the nearest place, {wording.metres(snap.error_m)} to the truth. "
@@ -216,7 +222,7 @@ def draw_question(slug: str, samples: Samples, index: int, snap: Snap | None, hi
             table = pd.concat([pd.DataFrame([row]), snap.components, path], ignore_index=True)
             after = [f"after layer {layer}" for layer in range(1, len(path) + 1)]
             table.insert(0, "what", ["predicted point", *["guess"] * len(snap.components), *after])
-            export_menu("experts.point.export", "predicted-point", table, base_map.deck(layers, city, theme))
+            export_menu("experts.point.export", "predicted-point", table, base_map.deck(layers, city, theme), python=python)
 
 
 def _way(path_m: np.ndarray) -> str:

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from dashboard import cached, panels, session, wording
+from dashboard import cached, panels, python_lines, session, wording
 from dashboard.figures.expert_effects import effect_bars, likeness_matrix, visit_effects
 from dashboard.figures.frame import chart_config
 from dashboard.figures.routing_bars import MARKS, Palette, input_shares, load_bars, load_over_training, step_weights
 from dashboard.figures.routing_profiles import hours_of_experts, label_matrix, mean_weights, week_of_expert
+from dashboard.views import expert_lines
 from dashboard.views.export_menu import export_menu
 from engine.city.samples import Samples
 from engine.evaluation import routing
@@ -72,7 +73,14 @@ def draw_steps(
         table = table.join(pd.DataFrame(steps.raw, columns=[f"{name}, raw" for name in experts.names]))
         table = table.assign(entropy_nats=steps.entropy, asked=steps.asked)
         name = "routing-of-a-question" if over == ONE else "routing-of-a-slice"
-        export_menu("experts.steps.export", name, table)
+        python = (
+            expert_lines.of_question(once, key, "used, raw = routed.used[0], routed.raw[0]  # step, expert")
+            if over == ONE
+            else expert_lines.of_slice(
+                asked, key, "means = by_step(routed.used, routed.raw)", imports=["from engine.evaluation.routing import by_step"]
+            )
+        )
+        export_menu("experts.steps.export", name, table, python=python, chart=True)
 
 
 def draw_inputs(once: "cached.AskedOnce", key: str, experts: ExpertSet, history: pd.DataFrame) -> None:
@@ -103,7 +111,8 @@ def draw_inputs(once: "cached.AskedOnce", key: str, experts: ExpertSet, history:
         said = ", ".join(f"{part} {wording.percent(float(one), 2)}" for part, one in zip(experts.parts, share, strict=True))
         st.caption(f"Mean of these {wording.counted(len(inputs), 'visit')}: {wording.literal(said, 300)}.")
         table = visits[["when", "name"]].reset_index(drop=True).join(pd.DataFrame(inputs, columns=list(experts.parts)))
-        export_menu("experts.inputs.export", "router-inputs", table)
+        python = expert_lines.of_question(once, key, "inputs = routed.inputs[0]  # step, part")
+        export_menu("experts.inputs.export", "router-inputs", table, python=python, chart=True)
 
 
 def _steps_of_question(once: "cached.AskedOnce", key: str, experts: ExpertSet, history: pd.DataFrame) -> _Steps:
@@ -140,6 +149,10 @@ def draw_load(run_id: str, asked: "cached.Asked", key: str, experts: ExpertSet, 
     """How the slice's questions are shared among the experts, and how that went during training."""
     routed = asked.routed[key]
     used, raw = routing.load(routed.latest), routing.load(routed.latest_raw)
+    table = pd.DataFrame(
+        {"expert": experts.names, "used": used, "raw": raw, "asked": routing.asked(routed.latest), "dead": routing.dead(used)}
+    )
+    curves = cached.load_curves(run_id, key)
     left, right = st.columns(2, gap="medium")
     with left:
         panels.panel(
@@ -148,6 +161,9 @@ def draw_load(run_id: str, asked: "cached.Asked", key: str, experts: ExpertSet, 
             "Read: the dotted line is the even share. An expert below 1 % is dead: nothing would change without it.",
             "Do not conclude that load must be even; people and places are not spread evenly either.",
             "NextLocMoE specification §12, §14.",
+            actions=lambda: export_menu(
+                "experts.load.export", "expert-load", table, command=f"mobiscope experts {run_id}", chart=True
+            ),
         )
         st.plotly_chart(
             load_bars(used, raw, palette, session.theme()),
@@ -164,6 +180,17 @@ def draw_load(run_id: str, asked: "cached.Asked", key: str, experts: ExpertSet, 
             "visit tells about the expert.",
             "Do not conclude from a decided router alone: one that always asks the same expert is decided, too.",
             "NextLocMoE specification §8, §12.",
+            actions=(
+                lambda: export_menu(
+                    "experts.training.export",
+                    "expert-load-in-training",
+                    curves,
+                    python=python_lines.of_run(run_id, "curves = run.curves()"),
+                    chart=True,
+                )
+            )
+            if len(curves)
+            else None,
         )
         found = routing.specialisation(routed.latest_raw)
         first, second, third = st.columns(3)
@@ -180,7 +207,6 @@ def draw_load(run_id: str, asked: "cached.Asked", key: str, experts: ExpertSet, 
             f"- n = {wording.count(len(routed))} questions"
             + (f" spread over {wording.count(asked.total)}." if asked.total > len(routed) else ".")
         )
-        curves = cached.load_curves(run_id, key)
         if len(curves):
             st.plotly_chart(
                 load_over_training(curves, len(experts.names), session.theme()),
@@ -192,10 +218,6 @@ def draw_load(run_id: str, asked: "cached.Asked", key: str, experts: ExpertSet, 
             st.caption("During training, on the validation part, all visits of the windows.")
         else:
             st.caption("This run recorded no loads during training.")
-        table = pd.DataFrame(
-            {"expert": experts.names, "used": used, "raw": raw, "asked": routing.asked(routed.latest), "dead": routing.dead(used)}
-        )
-        export_menu("experts.load.export", "expert-load", table, command=f"mobiscope experts {run_id}")
 
 
 def draw_rhythm(asked: "cached.Asked", key: str, experts: ExpertSet, palette: Palette) -> None:
@@ -231,7 +253,14 @@ def draw_rhythm(asked: "cached.Asked", key: str, experts: ExpertSet, palette: Pa
             for hour in range(24)
             if count[day, hour]
         ]
-        export_menu("experts.rhythm.export", "experts-by-hour", pd.DataFrame(rows))
+        python = expert_lines.of_slice(
+            asked,
+            key,
+            "when = visits['hour'].to_numpy(), visits['weekday'].to_numpy()",
+            "weight, n = profile(routed.latest_raw, *when)  # weekday, hour, expert; weekday, hour",
+            imports=["from engine.evaluation.routing import profile"],
+        )
+        export_menu("experts.rhythm.export", "experts-by-hour", pd.DataFrame(rows), python=python, chart=True)
     with np.errstate(invalid="ignore"):
         most = float(np.nanmax(profile[..., chosen], initial=0.0, where=np.isfinite(profile[..., chosen])))
     st.plotly_chart(
@@ -298,7 +327,14 @@ def draw_person(asked: "cached.Asked", key: str, experts: ExpertSet, palette: Pa
         table = pd.DataFrame(means[some], columns=list(experts.names)).assign(
             person=users[some], questions=count[some], cosine_of_halves=steady.cosine[some]
         )
-        export_menu("experts.person.export", "mean-weights-by-person", table)
+        python = expert_lines.of_slice(
+            asked,
+            key,
+            "users = run.data.samples.log.users",
+            "means, n = mean_by(routed.latest_raw, visits['user'].to_numpy(), len(users))  # user, expert; user",
+            imports=["from engine.evaluation.routing import mean_by"],
+        )
+        export_menu("experts.person.export", "mean-weights-by-person", table, python=python, chart=True)
 
 
 def draw_differences(run_id: str, key: str, experts: ExpertSet, palette: Palette) -> None:
@@ -324,7 +360,8 @@ def draw_differences(run_id: str, key: str, experts: ExpertSet, palette: Palette
         )
         with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
             st.caption(f"n = {wording.count(int(effects['n'].max()))} questions spread over all cases.")
-            export_menu("experts.effects.export", "expert-effects", effects)
+            python = expert_lines.of_effects(run_id, key)
+            export_menu("experts.effects.export", "expert-effects", effects, python=python, chart=True)
     with right:
         panels.panel(
             "How alike they are",
@@ -353,10 +390,17 @@ def draw_differences(run_id: str, key: str, experts: ExpertSet, palette: Palette
                 "experts.likeness.export",
                 "expert-likeness",
                 pd.DataFrame(cosine, columns=list(experts.names), index=list(experts.names)),
+                python=python_lines.of_model(
+                    run_id,
+                    f"vectors = run.model.embeddings(run.data.samples.log.places)[{experts.vectors!r}].vectors",
+                    "cosine = cosine_similarity(vectors)",
+                    imports=["from engine.evaluation.routing import cosine_similarity"],
+                ),
+                chart=True,
             )
 
 
-def draw_labels(checks: list[LabelCheck], experts: ExpertSet, palette: Palette) -> None:
+def draw_labels(asked: "cached.Asked", key: str, checks: list[LabelCheck], experts: ExpertSet, palette: Palette) -> None:
     """What the labels agree with: the set as a whole, and each expert against the rest."""
     panels.panel(
         "What the names agree with",
@@ -400,7 +444,13 @@ def draw_labels(checks: list[LabelCheck], experts: ExpertSet, palette: Palette) 
             for row in range(len(experts.names))
             for column, group in enumerate(check.groups)
         ]
-        export_menu("experts.labels.export", "label-agreement", pd.DataFrame(rows))
+        python = expert_lines.of_slice(
+            asked,
+            key,
+            "checks = check_labels(run.data.city, run.data.samples, visits, routed.latest_raw)",
+            imports=["from engine.evaluation.routed import check_labels"],
+        )
+        export_menu("experts.labels.export", "label-agreement", pd.DataFrame(rows), python=python, chart=True)
     led = (check.share * check.size).sum(axis=1) / max(check.size.sum(), 1)
     table = pd.DataFrame(
         [
@@ -476,7 +526,14 @@ def draw_visits(run_id: str, index: int, history: pd.DataFrame, samples: Samples
         read = f" The model reads the latest {len(history)} of {visits} visits." if len(history) < visits else ""
         more = f" Drawn: the latest {latest} of {len(history)}." if latest < len(history) else ""
         st.caption(f"Measured on the first guess, {answer}.{read}{more}")
-        export_menu("experts.visits.export", "visit-effects", history.assign(effect_nats=effect).drop(columns=["location"]))
+        python = python_lines.of_model(
+            run_id,
+            f"question = run.data.samples.histories(np.array([{index}]))",
+            "left_out = leave_one_out(run.model, read_by(run.model, question))",
+            imports=["import numpy as np", "from engine.scenarios.attribution import leave_one_out, read_by"],
+        )
+        table = history.assign(effect_nats=effect).drop(columns=["location"])
+        export_menu("experts.visits.export", "visit-effects", table, python=python, chart=True)
 
 
 def _two(value: float) -> str:

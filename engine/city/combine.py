@@ -156,13 +156,13 @@ def _drop_brought_before(
         problems.append(Problem("IN_EARLIER_FILE", found, "", _file(cards[index]), rows=rows, fatal=False))
     if again.any():
         visits, source = visits[~again].reset_index(drop=True), source[~again]
-    beside = [column for column in visits.columns if column not in _WHO_WHERE_WHEN]
-    alike = _in_earlier_file(visits[list(_WHO_WHERE_WHEN)], source) if beside else np.zeros(len(visits), bool)
+    others = [column for column in visits.columns if column not in _WHO_WHERE_WHEN]
+    alike = _in_earlier_file(visits[list(_WHO_WHERE_WHEN)], source) if others else np.zeros(len(visits), bool)
     for index in np.unique(source[alike]):
         rows = int((alike & (source == index)).sum())
         found = (
             f"{rows:,} visits have person, place and moment of one in an earlier file, but not the same "
-            f"{' and '.join(f'`{column}`' for column in beside)}; both are kept."
+            f"{' and '.join(f'`{column}`' for column in others)}; both are kept."
         )
         mend = "Leave one of the files out, or these columns, if they hold the same visits."
         problems.append(Problem("SAME_VISIT", found, mend, _file(cards[index]), rows=rows, fatal=False))

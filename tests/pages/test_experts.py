@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 
 from dashboard import cached, questions, wording
+from dashboard.views import expert_map
 from engine.runs import Run, list_runs
 from engine.scenarios.edits import OverrideProbe, ShiftLast, TurnKnob
 from engine.scenarios.scenario import EditStack
 from tests.pages.conftest import assert_healthy, button, words
+from tests.pages.test_exports import assert_all_leave
 
 VIEWS = ("Cards", "Load", "Rhythm", "This person", "Differences", "Labels", "Visits", "Another city")
 SETS = "experts.set.2"
@@ -54,6 +56,22 @@ def page(expert_home, monkeypatch, open_page):
     monkeypatch.setenv("MOBISCOPE_HOME", str(expert_home))
     run_id = next(run.id for run in list_runs() if run.name == "with experts")
     return lambda name="experts", **query: open_page(name, **({"city": "aldhaven", "run": run_id} | query))
+
+
+@pytest.mark.parametrize("view", VIEWS[:-1])
+def test_every_panel_can_be_taken_along(view, page, expert_home) -> None:
+    at = page()
+    at.session_state["experts.below"] = view
+    at.run()
+    assert_all_leave(at, expert_home)
+
+
+def test_what_is_asked_of_a_slice_or_of_one_question_can_be_taken_along(page, expert_home) -> None:
+    at = page(slice="explore=explore")
+    at.session_state["experts.steps.of"] = "the slice"
+    at.session_state["experts.shown"] = expert_map.SHOWN[1]
+    at.run()
+    assert_all_leave(at, expert_home)
 
 
 def decks(at) -> list[dict]:

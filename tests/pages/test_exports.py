@@ -36,7 +36,7 @@ CELL_VIEWS = [
     *(("grid_mobility", "grid.below", view) for view in ("What it saw", "Clusters", "Errors", "Splits")),
     *(("attention", "attention.cells.shown", view) for view in ("arcs", "reach", "fusion")),
     *(("embeddings", "embeddings.cells.name", name) for name in ("cell", "hour")),
-    *(("what_if", "what_if.cells.below", view) for view in ("Curve", "Changed cells", "Figures")),
+    *(("what_if", "what_if.cells.below", view) for view in ("Curve", "How sure", "Changed cells", "Figures")),
     *(("runs", "runs.view", view) for view in ("baselines", "warnings")),
     ("runs", "runs.table", {"selection": {"rows": [0, 1], "columns": [], "cells": []}}),
     ("long_tail", "long_tail.cells.slice", "decile"),
