@@ -5,6 +5,7 @@ from typing import Literal
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
 from engine.city.flow_scale import FlowScale
@@ -17,6 +18,9 @@ Readout = Literal["median", "mean"]
 
 LARGEST_LOG = 25.0
 """exp of it is 7e10 trips an hour; a prediction beyond is a fault and must not become infinite."""
+
+TEMPERATURES = (0.25, 8.0)
+"""Lowest and highest: a handful of validation cells that are all right or all wrong would ask for zero or for infinity."""
 
 
 class CurveHead(nn.Module):
@@ -37,6 +41,7 @@ class CurveHead(nn.Module):
     bounds: Tensor
     smear: Tensor
     margin: Tensor
+    temperature: Tensor
 
     def __init__(
         self,
@@ -56,6 +61,7 @@ class CurveHead(nn.Module):
         # Set from training and validation cells while training goes on; they travel with the weights.
         self.register_buffer("smear", torch.ones(()))
         self.register_buffer("margin", torch.zeros(()))
+        self.register_buffer("temperature", torch.ones(()))
         self.norm, self.dropout = nn.LayerNorm(width), Dropout(dropout)
         self.out = nn.Linear(width, 1 if kind == "regression" else scale.bins)
         self.offset = None
@@ -63,7 +69,9 @@ class CurveHead(nn.Module):
             self.offset = nn.Linear(width, scale.bins)
             nn.init.zeros_(self.offset.weight)
             nn.init.zeros_(self.offset.bias)
-        self.probability = Probe("curve", ("cell", "hour", "bin"), "Probability of each magnitude bin.", paper="eq. 14")
+        self.probability = Probe(
+            "curve", ("cell", "hour", "bin"), "Probability of each magnitude bin, before the temperature.", paper="eq. 14"
+        )
         self.level = Probe(
             "curve", ("cell", "hour"), "Predicted log flow in standard deviations from the training mean (z).", "z", "eq. 15"
         )
@@ -138,10 +146,18 @@ class CurveHead(nn.Module):
         moved = z - probability @ self.centres
         return (probability * self.trips(self.centres + moved[..., None])).sum(-1)
 
+    def stated(self, probability: Tensor) -> Tensor:
+        """(cell, hour, bin) probabilities as they are told: flattened or sharpened by the temperature that fits validation cells.
+
+        Networks are surer of themselves than they are right. One number, fitted on cells that taught nothing, mends most of that
+        and moves neither the most probable bin nor z (Guo et al. 2017, "On calibration of modern neural networks").
+        """
+        return (probability.clamp_min(torch.finfo(probability.dtype).tiny).log() / self.temperature).softmax(-1)
+
     def interval(self, z: Tensor, probability: Tensor | None, coverage: float = 0.8) -> tuple[Tensor, Tensor]:
         """Bounds in trips between which the flow lies with that probability.
 
-        Quantiles of the bin distribution (even within a bin, the outer ones reaching to the extremes of training), widened or
+        Quantiles of the stated bin distribution (even within a bin, the outer ones reaching to the extremes of training), widened or
         narrowed by the margin that made validation cells fall inside at the asked rate (split-conformal).
         """
         low, high = self.z_interval(z, probability, coverage)
@@ -153,7 +169,8 @@ class CurveHead(nn.Module):
         """The interval in z before the margin; a point without bins."""
         if probability is None:
             return z, z
-        return self._quantile(probability, (1 - coverage) / 2), self._quantile(probability, (1 + coverage) / 2)
+        stated = self.stated(probability)
+        return self._quantile(stated, (1 - coverage) / 2), self._quantile(stated, (1 + coverage) / 2)
 
     def _quantile(self, probability: Tensor, share: float) -> Tensor:
         edges = torch.cat([self.bounds[:1], self.edges[1:-1], self.bounds[1:]])
@@ -171,6 +188,25 @@ class CurveHead(nn.Module):
         expected = self.unsmeared_mean(z, probability)[known].sum()
         if expected > 0:
             self.smear.copy_(flow[known].sum() / expected)
+
+    @torch.no_grad()
+    def calibrate_bins(self, log_probability: Tensor, target: Tensor) -> None:
+        """Sets the temperature under which the true bins of validation cells are likeliest.
+
+        Args:
+            log_probability: (cell, hour, bin) of validation cells.
+            target: (cell, hour) true z, NaN where unknown.
+        """
+        known = torch.isfinite(target)
+        if not known.any():
+            return
+        given, true = log_probability[known].cpu().double(), self.bin_of(target[known]).cpu()
+
+        def cost(log_temperature: float) -> float:
+            return float(F.nll_loss((given / np.exp(log_temperature)).log_softmax(-1), true))
+
+        found = minimize_scalar(cost, bounds=np.log(TEMPERATURES), method="bounded")
+        self.temperature.fill_(float(np.exp(found.x)))
 
     @torch.no_grad()
     def calibrate_interval(self, z: Tensor, probability: Tensor | None, target: Tensor, coverage: float = 0.8) -> None:

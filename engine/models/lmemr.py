@@ -307,7 +307,7 @@ class LMEMR(GridModel):
             self.train(was_training)
         low, high = self.head.interval(answer.z, answer.probability)
         flow = self.head.flow(answer.z, answer.probability, self.config.readout)
-        bins = answer.probability
+        bins = None if answer.probability is None else self.head.stated(answer.probability)
         return CurvePrediction(
             flow=flow.cpu().numpy(),
             low=torch.minimum(low, flow).cpu().numpy(),

@@ -58,8 +58,10 @@ def curve_stage(model: "LMEMR", data: Data) -> Stage:
         judged = slice(count, None) if len(validation) else slice(None)
         bins = answer.probability
         model.head.calibrate_mean(answer.z[:count], None if bins is None else bins[:count], own[:count])
-        model.head.calibrate_interval(answer.z[judged], None if bins is None else bins[judged], target[judged])
         log_probability = None if answer.log_probability is None else answer.log_probability[judged]
+        if log_probability is not None:
+            model.head.calibrate_bins(log_probability, target[judged])
+        model.head.calibrate_interval(answer.z[judged], None if bins is None else bins[judged], target[judged])
         terms = model.head.losses(answer.z[judged], log_probability, target[judged])
         z, truth = answer.z[judged], target[judged]
         known = torch.isfinite(truth)

@@ -59,7 +59,7 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = {
 """Tables 4 to 7 of the paper, and our own: the same layers without neighbours, offsets in bins."""
 
 FIRST = ("full", "no_graph", "no_semantics", "shuffled_captions", "poi_only")
-METRICS = ("r2", "r2_flow", "mae", "wape", "oa", "shape", "peak_hours", "coverage")
+METRICS = ("r2", "r2_flow", "mae", "wape", "oa", "shape", "peak_hours", "coverage", "calibration")
 
 
 def main() -> None:

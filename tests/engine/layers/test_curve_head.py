@@ -83,6 +83,32 @@ def test_the_interval_covers_validation_cells_at_the_asked_rate_however_wrong_th
     assert (low <= high).all() and (low >= 0).all()
 
 
+def test_bins_state_what_validation_cells_bear_out_and_the_curve_stays(head):
+    """Logits three times too large: truth was drawn from the probabilities, the head claims sharper ones."""
+    generator = torch.Generator().manual_seed(0)
+    honest = torch.randn(400, 24, 10, generator=generator)
+    true = torch.multinomial(honest.softmax(-1).flatten(0, 1), 1, generator=generator).reshape(400, 24)
+    target = head.centres[true]
+    target[0, 0] = torch.nan
+    claimed = (3 * honest).log_softmax(-1)
+    z = claimed.exp() @ head.centres
+    head.calibrate_bins(claimed, target)
+    assert head.temperature.item() == pytest.approx(3, rel=0.05)
+    torch.testing.assert_close(head.stated(claimed.exp()), honest.softmax(-1), atol=0.02, rtol=0)
+    torch.testing.assert_close(head.flow(z, claimed.exp(), "median"), head.trips(z))
+
+
+def test_a_temperature_stays_within_reason_and_needs_a_known_hour(head):
+    certain = torch.full((1, 24, 10), -50.0)
+    certain[..., 3] = 0.0
+    head.calibrate_bins(certain, torch.full((1, 24), torch.nan))
+    assert head.temperature.item() == 1
+    head.calibrate_bins(certain, head.centres[7].expand(1, 24))
+    assert head.temperature.item() == pytest.approx(8, rel=0.01)
+    stated = head.stated(certain.exp())
+    assert torch.isfinite(stated).all() and stated.argmax(-1).eq(3).all()
+
+
 def test_hours_without_a_known_flow_do_not_count(head):
     z = torch.zeros(2, 24)
     log_probability = torch.full((2, 24, 10), 0.1).log()

@@ -201,6 +201,13 @@ def test_it_learns_the_level_that_its_inputs_show(cells, inputs):
     assert 1 - ((truth - answer) ** 2).sum() / ((truth - truth.mean()) ** 2).sum() > 0.75
     table = alignment(model, data)
     assert len(table) == 4 + 6 and (table["cosine"] > table["by_chance"]).all()
+    model.eval()
+    with torch.no_grad():
+        raw = model(model.tensors(inputs, cells)).probability
+    stated = model.predict_curves(inputs, cells).bin_probability
+    temperature = model.state_dict()["head.temperature"].item()
+    assert abs(temperature - 1) > 0.05, "validation cells never bear out exactly what the network claims"
+    np.testing.assert_allclose(stated, (raw.log() / temperature).softmax(-1), atol=1e-5)
 
 
 @pytest.mark.parametrize(
