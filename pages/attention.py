@@ -12,6 +12,7 @@ from dashboard.views import city_map
 from dashboard.views.export_menu import export_menu
 from dashboard.views.question_picker import pick_question
 from dashboard.views.run_gate import gate
+from engine.models.answers import share_name
 from engine.scenarios.attribution import LeaveOneOut, agreement, rollout
 
 MEAN, ROLLOUT = "mean of all heads", "rollout through all layers"
@@ -98,7 +99,7 @@ def main() -> None:
         panels.panel(
             "Visits",
             "Drawn: every visit of the history, newest first, with the attention it gets and the effect of leaving it out.",
-            "Read: the effect is the change of the log-probability of the first guess, in nats, when the visit is there.",
+            f"Read: the effect is the change of the log-{_share(left_out)} of the first guess, in nats, when the visit is there.",
             "Do not conclude from one history; look at several steps.",
             actions=lambda: export_menu(
                 "attention.export.visits",
@@ -215,7 +216,8 @@ def _effects(row: np.ndarray, history: pd.DataFrame, visits: int, left_out: Leav
     table = history.drop(columns=["location", "position"]).assign(attention=row, effect_nats=_effect_of(left_out, len(history)))
     panels.panel(
         "Attention and effect",
-        "Drawn: per visit, newest on top, the attention it gets and how much the log-probability of the answer falls when it is hidden.",
+        f"Drawn: per visit, newest on top, the attention it gets and how much the log-{_share(left_out)} of the answer falls when it "
+        "is hidden.",
         "Read: bars that agree mean that attention tells what mattered. Green speaks for the answer, red against it.",
         "Do not conclude from one history; agreement varies from step to step.",
         "Leave-one-out: specification §7; attention is not explanation (Jain and Wallace 2019).",
@@ -233,6 +235,11 @@ def _effects(row: np.ndarray, history: pd.DataFrame, visits: int, left_out: Leav
     drawn = [f"Drawn: the latest {latest} of {len(history)}; all of them are under Visits below."] if latest < len(history) else []
     if read or drawn:
         st.caption(" ".join(read + drawn))
+
+
+def _share(left_out: LeaveOneOut | None) -> str:
+    """What the answer is a share of; nothing is known of it where no visit could be left out."""
+    return "share" if left_out is None else share_name(left_out.normalised)
 
 
 def _effect_of(left_out: LeaveOneOut | None, visits: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from dashboard import cached, navigation, panels, questions, session, wording
 from dashboard.views import next_step
 from dashboard.views.run_gate import gate
 from engine.city.samples import Places
+from engine.models.answers import share_name
 
 QUESTION = "Where next?"
 FILTERS = {"All steps": (0, np.inf), "First guess right": (0, 1), "Right in the top 10": (0, 10), "Missed": (10.5, np.inf)}
@@ -50,7 +51,7 @@ def explore(slug: str, run_id: str) -> None:
         panels.nothing(*panels.no_step(group is not None))
         st.button("Look at all cases", key="next.all_cases", on_click=session.set_slice, args=(None,), type="primary")
         return
-    row = choose(steps, everything, predictors[0].name, samples.log.places)
+    row = choose(run_id, steps, everything, predictors[0].name, samples.log.places)
     if row is None:
         with head.container():
             panels.head(QUESTION, "No step fits this filter.")
@@ -91,10 +92,11 @@ def command_of(run_id: str, part: str, row: pd.Series, edit: questions.QueryEdit
     return shlex.join(words)
 
 
-def choose(steps: pd.DataFrame, everything: pd.DataFrame, predictor: str, places: Places) -> pd.Series | None:
+def choose(run_id: str, steps: pd.DataFrame, everything: pd.DataFrame, predictor: str, places: Places) -> pd.Series | None:
     """The controls that choose a step; None if no step fits the filter.
 
     Args:
+        run_id: The run that is asked.
         steps: The steps of the slice in view.
         everything: All steps, which the count of a person's steps rests on.
         predictor: Whose ranks the filter asks.
@@ -127,7 +129,8 @@ def choose(steps: pd.DataFrame, everything: pd.DataFrame, predictor: str, places
             "Next", key="next.next", shortcut="Right", disabled=position == len(fitting) - 1,
             on_click=_go, args=(fitting, position + 1),
         )  # fmt: skip
-        next_step.map_controls()
+        reply = cached.replies(run_id, int(row["index"]), questions.QueryEdit())[0]
+        next_step.map_controls(share_name(reply.normalised))
         total = int((everything["user"] == row["user"]).sum())
         when = row["when"]
         fits = (
@@ -178,7 +181,13 @@ def _named(places: Places, wanted: str) -> np.ndarray:
 
 def details(step: next_step.Step, mine: pd.DataFrame, current: int, predictor: str) -> None:
     chosen = st.segmented_control(
-        "Details", next_step.DETAILS, default=next_step.DETAILS[0], key="next.details", required=True, label_visibility="collapsed"
+        "Details",
+        next_step.DETAILS,
+        default=next_step.DETAILS[0],
+        format_func=lambda detail: next_step.detail_title(detail, step.model.normalised),
+        key="next.details",
+        required=True,
+        label_visibility="collapsed",
     )
     match chosen:
         case "Steps of this person":

@@ -34,6 +34,11 @@ SHOWN = 5
 DETAILS = ("Why not the truth", "Steps of this person", "Before and after", "Probabilities", "The person's day")
 
 
+def detail_title(detail: str, normalised: bool) -> str:
+    """How one of `DETAILS` is called over an answer that is probabilities in earnest, or scores."""
+    return "Scores" if detail == "Probabilities" and not normalised else detail
+
+
 @dataclass(frozen=True, eq=False)
 class Step:
     """One step under an edit, with the answers to it.
@@ -135,12 +140,16 @@ def _visit_controls(samples: Samples, index: int, key: str) -> tuple[tuple[int, 
     return tuple(sorted(hidden)), keep if keep < min(count, left) else None
 
 
-def map_controls() -> None:
-    """What else the map shows; the page reads the widgets by key, because the map stands above them."""
+def map_controls(share: str) -> None:
+    """What else the map shows; the page reads the widgets by key, because the map stands above them.
+
+    Args:
+        share: What the model's values are called, see `share_name`.
+    """
     with st.popover("Map", icon=":material/layers:"):
         st.select_slider("Guesses shown", [3, 5, 10, 20], SHOWN, key="next.shown")
-        st.toggle("Where the probability lies", key="next.mass", help="Probability summed over squares of the city.")
-        st.toggle("What the edit moved", key="next.moved", help="After an edit: more or less probability per square.")
+        st.toggle(f"Where the {share} lies", key="next.mass", help=f"{share.capitalize()} summed over squares of the city.")
+        st.toggle("What the edit moved", key="next.moved", help=f"After an edit: more or less {share} per square.")
         st.toggle("Buildings", value=True, key="next.buildings")
     st.toggle(
         "Zoom in",
@@ -282,9 +291,10 @@ def draw_ranking(step: Step, command: str) -> None:
 
 def _certainty(step: Step) -> str:
     model = step.model
+    unsure, alike = ("unsure as among", "equally likely") if model.normalised else ("spread as over", "equally scored")
     words = (
-        f"Entropy {wording.significant(model.entropy_bits)} bits: as unsure as among "
-        f"{wording.counted(max(model.effective_places, 1), 'equally likely place')}. "
+        f"Entropy {wording.significant(model.entropy_bits)} bits: as {unsure} "
+        f"{wording.counted(max(model.effective_places, 1), f'{alike} place')}. "
         f"Half of the {share_name(model.normalised)} lies in {wording.counted(concentration(model.probability), 'place')} of {wording.count(len(step.places))}."
     )
     if step.edit:
@@ -439,10 +449,10 @@ def draw_probabilities(step: Step) -> None:
         series.append((best.title, "baseline", best.probability[top]))
     table = questions.describe_places(step.places, top).assign(**{title: shares for title, _, shares in series})
     panels.panel(
-        "Probabilities",
+        detail_title("Probabilities", step.model.normalised),
         "The model's first places, and the share that the baseline which did best on this step gives to the same places.",
         "Long blue beside short grey: the model believes in a place the baseline would not name.",
-        "A baseline that counts visits gives scores made to add up to one; compare their order rather than their size.",
+        "A predictor that ranks by counts or distances gives scores made to add up to one; compare their order, not their size.",
         actions=lambda: export_menu("next.export.probabilities", "probabilities", table, python=_others_python(step), chart=True),
     )
     truth = np.flatnonzero(top == step.truth)

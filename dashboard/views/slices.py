@@ -21,6 +21,7 @@ from engine.city.samples import Places
 from engine.city.splits import Split
 from engine.evaluation.metrics import METRICS
 from engine.evaluation.slices import SLICES
+from engine.models.answers import share_name
 from engine.runs import Run
 
 MOST_CASES = 500
@@ -189,12 +190,12 @@ def cases(slug: str, predictions: pd.DataFrame, places: Places, title: str, pyth
 
     Args:
         slug: The city.
-        predictions: The cases.
+        predictions: The cases, at least one.
         places: The places they are about.
         title: Of the panel.
         python: Lines of Python that give these cases.
     """
-    truth = predictions["true_id"].to_numpy()
+    truth, share = predictions["true_id"].to_numpy(), share_name(bool(predictions["normalised"].all()))
     table = predictions.drop(columns=["true_id", "topk_ids", "topk_probs"], errors="ignore").assign(
         location_id=places.ids[truth],
         name=places.names[truth],
@@ -226,11 +227,11 @@ def cases(slug: str, predictions: pd.DataFrame, places: Places, title: str, pyth
         on_select="rerun",
         selection_mode="single-row",
         column_config={
-            "probability": st.column_config.NumberColumn("probability of the truth", format="percent"),
+            "probability": st.column_config.NumberColumn(f"{share} of the truth", format="percent"),
             "error": st.column_config.NumberColumn("distance error, m", format="%.0f"),
         },
     )
     if len(predictions) > MOST_CASES:
-        st.caption(f"The {MOST_CASES:,} cases with the least probability of {len(predictions):,}.")
+        st.caption(f"The {MOST_CASES:,} cases with the least {share} of {len(predictions):,}.")
     rows = state["selection"]["rows"] if state else []
     return (str(worst["user_id"].iloc[rows[0]]), int(worst["step"].iloc[rows[0]])) if rows else None

@@ -12,10 +12,13 @@ from dashboard.views import city_map, twin_maps
 from dashboard.views.export_menu import export_menu
 from engine.city.samples import Places
 from engine.errors import MobiscopeError
+from engine.models.answers import share_name
 from engine.runs import Run, RunSummary
 
 MOST_CASES = 200
 SIDES = ("first", "second")
+OWN = ("topk_ids", "topk_probs", "rank", "normalised")
+"""What each of two runs answered in a case."""
 
 
 def versus(first: RunSummary, second: RunSummary) -> None:
@@ -76,7 +79,7 @@ def versus(first: RunSummary, second: RunSummary) -> None:
 
 
 def shared_cases(first: str, second: str) -> pd.DataFrame:
-    """The cases both runs answered: the first's columns, and both ranks and rankings.
+    """The cases both runs answered: the first's columns, and `OWN` of both, with the side at the end of their names.
 
     Raises:
         MobiscopeError: If the two did not answer the same cases.
@@ -89,9 +92,9 @@ def shared_cases(first: str, second: str) -> pd.DataFrame:
     one, two = tables
     if not one["sample_id"].equals(two["sample_id"]):
         raise MobiscopeError("The two runs did not answer the same cases; compare runs of one split.")
-    kept = one[["user_id", "started_at", "step", "true_id", "topk_ids", "topk_probs", "rank"]].add_suffix("_first")
+    kept = one[["user_id", "started_at", "step", "true_id", *OWN]].add_suffix("_first")
     kept = kept.rename(columns={f"{name}_first": name for name in ("user_id", "started_at", "step", "true_id")})
-    return kept.assign(rank_second=two["rank"], topk_ids_second=two["topk_ids"], topk_probs_second=two["topk_probs"])
+    return kept.join(two[list(OWN)].add_suffix("_second"))
 
 
 def _answers(first: RunSummary, second: RunSummary, case: pd.Series, places: Places) -> None:
@@ -105,8 +108,10 @@ def _answers(first: RunSummary, second: RunSummary, case: pd.Series, places: Pla
         truth = wording.literal(places.names[int(case["true_id"])])
         column.markdown(f"**{wording.literal(run.name)}**: the truth, {truth}, {'has ' if np.isfinite(rank) else ''}{words}.")
         marks.append(_marks(side, case, places))
+    shares = [share_name(bool(case[f"normalised_{side}"])) for side in SIDES]
+    area = shares[0] if shares[0] == shares[1] else f"{shares[0]} left, {shares[1]} right"
     legend = [
-        city_map.Entry("disc", "guess; area: probability", colours.role("prediction", theme)),
+        city_map.Entry("disc", f"guess; area: {area}", colours.role("prediction", theme)),
         city_map.Entry("ring", "truth", colours.role("truth", theme)),
         city_map.Entry("arc", "error of the first guess", colours.role("truth", theme)),
     ]
@@ -156,4 +161,7 @@ def _marks(side: str, case: pd.Series, places: Places) -> list[pdk.Layer]:
         first = (float(places.longitude[top[0]]), float(places.latitude[top[0]]))
         distance = float(np.hypot(places.x[top[0]] - places.x[truth], places.y[top[0]] - places.y[truth]))
     at = (float(places.longitude[truth]), float(places.latitude[truth]))
-    return [*guess_layers(guesses, theme), *truth_layers(*at, str(places.names[truth]), theme, first, distance)]
+    return [
+        *guess_layers(guesses, theme, normalised=bool(case[f"normalised_{side}"])),
+        *truth_layers(*at, str(places.names[truth]), theme, first, distance),
+    ]

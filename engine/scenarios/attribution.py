@@ -22,10 +22,12 @@ class LeaveOneOut:
         effect: (step,) change of log-probability of `place` when the visit is there rather than hidden, for every visit that
             is read, oldest first; positive visits speak for the place.
         place: Index of the place the effect is measured on.
+        normalised: Whether these are probabilities in earnest; scores otherwise.
     """
 
     effect: np.ndarray
     place: int
+    normalised: bool
 
 
 def read_by(predictor: Predictor, histories: Histories) -> Histories:
@@ -54,11 +56,12 @@ def leave_one_out(predictor: Predictor, histories: Histories, place: int | None 
     if length < 2:
         raise ScenarioError("One visit of this history is read; there is nothing to leave out.")
     questions = join_histories([histories, *(edit_histories(histories, hide=(step,)) for step in range(length))])
-    scores = predictor.predict(questions).open_only(questions.places).log_probability.astype(np.float64)
+    prediction = predictor.predict(questions).open_only(questions.places)
+    scores = prediction.log_probability.astype(np.float64)
     watched = int(scores[0].argmax()) if place is None else place
     floor = -30.0  # a place that cannot be answered without the visit: finite, so that pictures can be drawn
     values = np.maximum(scores[:, watched], floor)
-    return LeaveOneOut(values[0] - values[1:], watched)
+    return LeaveOneOut(values[0] - values[1:], watched, prediction.normalised)
 
 
 def agreement(attention: np.ndarray, effect: np.ndarray) -> float:

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import geopandas as gpd
@@ -114,6 +115,15 @@ def grid_home(tmp_path_factory, city_home) -> Path:
         for run in runs:
             assert Run.open(run).status().state == "DONE", Run.open(run).log_tail(20)
     return home
+
+
+@pytest.fixture
+def only_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CaLLiPer's numbers add up to one and are no probabilities, as those of a head that ranks by distance."""
+    from engine.models.calliper import CaLLiPer
+
+    predict = CaLLiPer.predict
+    monkeypatch.setattr(CaLLiPer, "predict", lambda *asked: replace(predict(*asked), normalised=False))
 
 
 @pytest.fixture

@@ -69,6 +69,15 @@ def test_attention_shows_every_view_below(page) -> None:
         assert_healthy(at)
 
 
+@pytest.mark.parametrize("view", ["Matrix", "Visits"])
+def test_attention_of_a_model_of_scores_is_measured_on_its_scores(page, only_scores, view) -> None:
+    at = page("attention")
+    at.session_state["attention.below"] = view
+    at.run()
+    assert_healthy(at)
+    assert "log-score" in words(at) and "probability" not in words(at)
+
+
 def test_embeddings_link_picture_and_map(page, trained_home, monkeypatch) -> None:
     at = page("embeddings")
     run = Run.open(next(run.id for run in list_runs() if run.name == "first")).load()
@@ -193,6 +202,15 @@ def test_a_group_shows_its_cases_and_only_those(page) -> None:
     assert "Cases of explore" in words(at) and "Explore or return" in words(at)
     button(at, "All cases").click().run()
     assert len(at.dataframe[0].value) == everything
+
+
+def test_the_cases_of_a_predictor_of_scores_are_sorted_by_score(page) -> None:
+    at = page("long_tail")
+    for label, share in ((at.multiselect(key="long_tail.series").value[0], "probability"), ("Last place", "score")):
+        at.multiselect(key="long_tail.series").set_value([label]).run()
+        assert_healthy(at)
+        columns = json.loads(at.dataframe[0].proto.columns)
+        assert columns["probability"]["label"] == f"{share} of the truth"
 
 
 @pytest.mark.parametrize("name", ["attention", "what_if"])

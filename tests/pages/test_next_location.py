@@ -193,3 +193,15 @@ def test_every_detail_can_be_opened(page, detail) -> None:
     at.segmented_control(key="next.details").set_value(detail).run()
     assert_healthy(at)
     assert detail in words(at)
+
+
+def test_a_model_of_scores_is_nowhere_said_to_give_probabilities(page, only_scores) -> None:
+    at = page()
+    at.toggle(key="next.mass").set_value(True).run()
+    at.segmented_control(key="next.details").set_value("Probabilities").run()
+    assert_healthy(at)
+    said = words(at) + html(at) + "".join(f"{toggle.label} {toggle.help}" for toggle in at.toggle)
+    assert "Where the score lies" in said and "equally scored" in said and "equally likely" not in said
+    assert "Scores" in at.segmented_control(key="next.details").options
+    # One sentence tells what a score is not, and lines of Python use the engine's name.
+    assert "probabilit" not in said.replace("not a probability", "").replace("log_probability", "").lower()

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from dashboard import cached
 from engine.runs import list_runs
 from tests.pages.conftest import assert_healthy, button, words
 
@@ -68,6 +69,24 @@ def test_a_case_is_answered_on_two_maps_that_share_a_view(runs_page) -> None:
     assert {"left:guess-1", "right:guess-1", "left:truth", "right:truth"} <= set(ids)
     assert [name for name in ids if not name.startswith(("left:", "right:"))], "the base is drawn once for both"
     assert len(component.proto.json_args) < 2_000_000
+
+
+def test_a_run_of_scores_is_told_from_one_of_probabilities_beside_it(runs_page, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, second = cached.run_table, next(run.id for run in list_runs() if run.name == "second")
+
+    def with_scores(run_id: str, name: str):
+        table = read(run_id, name)
+        return table.assign(normalised=False) if (run_id, name) == (second, "predictions") else table
+
+    monkeypatch.setattr(cached, "run_table", with_scores)
+    runs_page.session_state["runs.table"] = {"selection": {"rows": [0, 1], "columns": [], "cells": []}}
+    runs_page.run()
+    assert_healthy(runs_page)
+    deck = json.loads(json.loads(runs_page.get("component_instance")[0].proto.json_args)["json"])
+    tips = {layer["id"]: layer["data"][0].get("tip", "") for layer in deck["layers"] if layer["id"].endswith(":guess-1")}
+    assert sorted(tip.rsplit(" ", 1)[-1] for tip in tips.values()) == ["probability", "score"]
+    [legend] = [str(element.proto.body) for element in runs_page.get("html") if "guess; area" in str(element.proto.body)]
+    assert "score left, probability right" in legend or "probability left, score right" in legend
 
 
 def test_renaming_and_deleting_a_run(open_page, own_copy, trained_home) -> None:

@@ -31,6 +31,7 @@ def test_scores_stay_scores_before_and_after(counts, samples) -> None:
     question, scenario = samples.histories(slice(0, 1)), Scenario(edits=(ClosePlace(location_id="b"),))
     given, said = compare(Scores(), question, scenario), compare(counts, question, scenario)
     assert not given.normalised and said.normalised and given.moved == said.moved > 0
+    assert not leave_one_out(Scores(), question).normalised and leave_one_out(counts, question).normalised
 
 
 def test_metrics_skip_the_samples_that_lack_the_visit_to_hide(counts, samples) -> None:
