@@ -21,6 +21,7 @@ from engine.city.ingest import (
     FileSeen,
     IngestChoices,
     Inspection,
+    distinct_names,
     files_in_data_folder,
     ingest,
     inspect,
@@ -34,7 +35,9 @@ from engine.city.schema import TABLES
 from engine.errors import IngestError, MobiscopeError, Problem
 from engine.runs import cost_of_replacing
 
-_UPLOADS, _CHOICES, _FOUND = "bring.uploads", "bring.choices", "bring.found"
+_UPLOADS, _NAMES, _CHOICES, _COLUMNS, _FOUND = (f"bring.{part}" for part in ("uploads", "names", "choices", "columns", "found"))
+_OF_A_FILE = ("bring.reader.", "bring.encoding.", "bring.map.", "bring.option.")
+"""Beginnings of the keys of controls that belong to one file."""
 _UNUSED = "not used"
 MOST_PROBLEMS = 12
 _ROWS = {
@@ -77,7 +80,7 @@ def draw(can_return: bool) -> None:
     if not paths:
         _what_can_be_read()
         return
-    choices: IngestChoices = session.get(_CHOICES, IngestChoices())
+    choices = _choices_for(paths)
     found = _look(paths, choices)
     left, right = st.columns([54, 46], gap="medium")
     with left:
@@ -152,9 +155,30 @@ def _files() -> list[Path]:
         except IngestError as error:
             panels.refusal(error)
     if not paths:
-        session.drop(_CHOICES)
-        session.drop(_FOUND)
+        _forget()
     return paths
+
+
+def _forget() -> None:
+    """Nothing of the files and of what was chosen about them stays in the session."""
+    for kept in (_NAMES, _CHOICES, _COLUMNS, _FOUND):
+        session.drop(kept)
+
+
+def _choices_for(paths: Sequence[Path]) -> IngestChoices:
+    """The choices so far, without those about files that are gone; a file whose number changed by that keeps its own."""
+    choices: IngestChoices = session.get(_CHOICES, IngestChoices())
+    before: dict[Path, str] = session.get(_NAMES, {})
+    names = dict(zip(paths, distinct_names(paths), strict=True))
+    session.put(_NAMES, names)
+    if any(names.get(path) != name for path, name in before.items()):
+        choices = choices.following({name: names[path] for path, name in before.items() if path in names})
+        session.put(_CHOICES, choices)
+        # What these hold is keyed by names, which may be another file's now; all of it is drawn anew from the choices.
+        session.drop(_COLUMNS)
+        for control in _OF_A_FILE:
+            session.forget_widgets(control)
+    return choices
 
 
 def _remove(path: Path) -> None:
@@ -298,8 +322,9 @@ def _mapping(file: FileSeen, own: FileChoices) -> FileChoices:
             st.caption("This format is fixed: its columns need no mapping.")
         return own
     # The editor keeps its edits apart from its data, so the data must stay what it was when the editor first showed it.
-    remembered = f"bring.columns.{file.file}.{file.reader}.{file.size}"
-    columns: pd.DataFrame | None = session.get(remembered, None)
+    remembered: dict[str, pd.DataFrame] = session.get(_COLUMNS, {})
+    shown = f"{file.file}.{file.reader}.{file.size}"
+    columns = remembered.get(shown)
     if columns is None or list(columns["column"]) != [column.name for column in file.columns]:
         columns = pd.DataFrame(
             {
@@ -310,12 +335,12 @@ def _mapping(file: FileSeen, own: FileChoices) -> FileChoices:
                 "meaning": [column.field or _UNUSED for column in file.columns],
             }
         )
-        session.put(remembered, columns)
+        session.put(_COLUMNS, remembered | {shown: columns})
     edited = st.data_editor(
         columns,
         hide_index=True,
         disabled=("column", "examples"),
-        key=f"bring.map.{file.file}.{file.reader}",
+        key=f"bring.map.{shown}",
         height="content" if len(columns) <= 10 else 390,
         column_config={
             "column": st.column_config.TextColumn("Column", width=110),
@@ -487,8 +512,8 @@ def _make_city(paths: Sequence[Path], choices: IngestChoices, found: Found) -> N
             return
     for path in paths:
         _remove(path)
-    for kept in (_UPLOADS, _CHOICES, _FOUND):
-        session.drop(kept)
+    session.drop(_UPLOADS)
+    _forget()
     session.forget_widgets("bring.")
     session.put("city.view", "look")
     session.put("city.is_new", True)

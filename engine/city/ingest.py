@@ -18,8 +18,8 @@ from engine.city.sandbox import Caps, run_limited
 from engine.errors import IngestError, Problem
 
 __all__ = [
-    "ALL_FILES", "SKIP", "ColumnSeen", "FileChoices", "FileSeen", "IngestChoices", "Inspection", "files_in_data_folder", "ingest",
-    "inspect", "keep_upload", "named_file", "shown_name",
+    "ALL_FILES", "SKIP", "ColumnSeen", "FileChoices", "FileSeen", "IngestChoices", "Inspection", "distinct_names",
+    "files_in_data_folder", "ingest", "inspect", "keep_upload", "named_file", "shown_name",
 ]  # fmt: skip
 Report = Callable[[str, float], None]
 UPLOAD_BYTES = 200 << 20
@@ -136,6 +136,19 @@ def shown_name(name: str) -> str:
     return f"_{plain}" if plain.split(".")[0].lower() in _RESERVED else plain
 
 
+def distinct_names(paths: Iterable[Path]) -> list[str]:
+    """The names that choices and problems use for files brought together: harmless, and numbered where several have the same."""
+    names: dict[str, None] = {}
+    for path in paths:
+        name = stem = shown_name(path.name)
+        count = 1
+        while name in names:
+            count += 1
+            name = f"{stem} ({count})"
+        names[name] = None
+    return list(names)
+
+
 def files_in_data_folder() -> list[str]:
     """Names of the files that can be ingested by name, relative to the data folder, sorted."""
     root = store.data_folder()
@@ -177,16 +190,10 @@ def _named_files(paths: Sequence[Path]) -> tuple[list[dict[str, str]], int]:
     """Paths with distinct harmless names, and their size; refuses what is missing or too large before it is opened."""
     files: list[dict[str, str]] = []
     problems, total = [], 0
-    taken: set[str] = set()
     if not paths:
         raise IngestError([Problem("NO_FILES", "There is no file.", "Choose at least one.")])
-    for path in map(Path, paths):
-        name = shown_name(path.name)
-        stem, count = name, 1
-        while name in taken:
-            count += 1
-            name = f"{stem} ({count})"
-        taken.add(name)
+    brought = [Path(path) for path in paths]
+    for path, name in zip(brought, distinct_names(brought), strict=True):
         try:
             size = path.stat().st_size
         except (OSError, ValueError):

@@ -1,7 +1,7 @@
 """What an analyst decided about an upload, as one object: the form fills it, a recipe file keeps it, `--map` writes into it."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -31,6 +31,19 @@ class IngestChoices(BaseModel):
             mapping=common.mapping | own.mapping,
             options=common.options | own.options,
         )
+
+    def following(self, names: Mapping[str, str]) -> "IngestChoices":
+        """A copy for other files: choices of those that stay, members of an archive with them, and what holds for all files.
+
+        Args:
+            names: The name that each file which stays has now, by the name it had.
+        """
+        kept = {}
+        for name, own in self.files.items():
+            file, slash, member = name.partition("/")
+            if file == ALL_FILES or file in names:
+                kept[names.get(file, file) + slash + member] = own
+        return self.model_copy(update={"files": kept})
 
     def with_pairs(
         self, pairs: Iterable[str], options: Iterable[str] = (), reader: str | None = None, file: str = ALL_FILES

@@ -53,6 +53,12 @@ def flags_of(at: AppTest) -> list[str]:
     return [*(["--reader", own.reader] if own.reader else []), *(word for pair in pairs for word in ("--map", pair))]
 
 
+def meanings(state) -> dict[str, str]:
+    """What the column `when` of each file was chosen to mean."""
+    files = state["mobiscope.bring.choices"].files
+    return {name: field for name, own in files.items() for field, column in own.mapping.items() if column == "when"}
+
+
 def open_with(open_page, home: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MOBISCOPE_HOME", str(home))
     return open_page("city")
@@ -205,6 +211,32 @@ class TestBringing:
         set_meaning(at, column="place", meaning="not used")
         assert_healthy(at)
         assert "to mend" in words(at), "a table of places needs to say which place a row is about"
+
+    def test_a_file_that_is_taken_away_takes_its_choices_with_it(self, open_page, checkins: Path) -> None:
+        """Of three files with choices one of two namesakes goes: the other keeps its own under the name that is now free."""
+        (checkins / "sub").mkdir()
+        content = (checkins / CHECKINS).read_text()
+        for name in ("one.csv", "sub/one.csv", "two.csv"):
+            (checkins / name).write_text(content.replace("mood", "second") if name == "sub/one.csv" else content)
+        (checkins / CHECKINS).unlink()
+        at = open_page("city")
+        at.multiselect(key="bring.named").set_value(["one.csv", "sub/one.csv", "two.csv"]).run()
+        for file, meaning in (("one.csv", "finished_at"), ("one.csv (2)", "started_at"), ("two.csv", "started_at")):
+            at.segmented_control(key="bring.file.3").set_value(file).run()
+            set_meaning(at, column="when", meaning=meaning)
+        assert meanings(at.session_state) == {"one.csv": "finished_at", "one.csv (2)": "started_at", "two.csv": "started_at"}
+        at.multiselect(key="bring.named").set_value(["sub/one.csv", "two.csv"]).run()
+        assert_healthy(at)
+        assert meanings(at.session_state) == {"one.csv": "started_at", "two.csv": "started_at"}
+        editor = at.data_editor[0].value.set_index("column")["meaning"]
+        assert editor["when"] == "started_at" and "second" in editor.index
+        assert "to mend" not in words(at)
+        at.multiselect(key="bring.named").set_value(["two.csv"]).run()
+        assert_healthy(at)
+        assert meanings(at.session_state) == {"two.csv": "started_at"}
+        assert "to mend" not in words(at)
+        at.multiselect(key="bring.named").set_value([]).run()
+        assert not [kept for kept in ("names", "choices", "columns", "found") if f"mobiscope.bring.{kept}" in at.session_state]
 
     def test_a_file_that_is_no_table_is_refused_without_a_trace(self, open_page, own_home) -> None:
         (own_home / "data").mkdir()

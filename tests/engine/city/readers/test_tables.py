@@ -261,6 +261,17 @@ def test_what_flags_cannot_say_of_one_file_needs_a_recipe(files: dict[str, FileC
     assert IngestChoices(files=files).flags(["x.zip"]) is None
 
 
+def test_choices_follow_the_files_that_stay() -> None:
+    """One of two namesakes is gone: the other has its number no more; members of an archive go with it, and `*` stays."""
+    first, second, member, everything = (FileChoices(mapping={"user_id": name}) for name in ("a", "b", "c", "d"))
+    choices = IngestChoices(
+        time_zone="UTC",
+        files={"x.zip": first, "x.zip (2)": second, "x.zip (2)/in.csv": member, "x.zip/in.csv": first, "*": everything},
+    )
+    left = choices.following({"x.zip (2)": "x.zip"})
+    assert left == IngestChoices(time_zone="UTC", files={"x.zip": second, "x.zip/in.csv": member, "*": everything})
+
+
 def test_a_file_can_be_left_out(tmp_path: Path) -> None:
     upload = bring(tmp_path, {"x.csv": table(GOLDEN), "junk": b"\x01\x02\x03" * 50}, choose("junk", reader="skip"))
     assert len(city_of(upload).table("visits")) == 40
