@@ -52,7 +52,9 @@ class CellEncoding(BaseModel):
         description="three_level, or lite: land features in words and nothing else. Stored descriptions of another one are left out.",
     )
     with_trend: bool = Field(
-        False, description="Whether a describer's guess of the 24-hour curve is used: in the text and as numbers of its own."
+        False,
+        description="Whether models read a describer's guess of the 24-hour curve: in the text and as numbers of its own. Stored "
+        "guesses are kept apart otherwise, for the baseline that reads nothing else.",
     )
     poi_level: str = Field("root", pattern="^(root|leaf)$", description="Count root categories, or leaf categories.")
     poi_radius_m: float = Field(
@@ -87,11 +89,13 @@ class Modality:
         captions: (cell,) what is said about it; empty where nothing is.
         text: (cell, dimension) float32 unit vectors of the captions; rows without caption are 0 and mean nothing.
         text_present: (cell,) bool.
-        trend: (cell, 24) float32, a describer's guess of the curve of departures, 0 to 1; NaN where it said none; None unless it
-            was asked for.
+        trend: (cell, 24) float32, a describer's guess of the curve of departures, 0 to 1; NaN where it said none; None where no
+            cell has one.
         source: Which encoder and describer made it, for the screen.
         notes: What was counted out or is unusual, as sentences.
         counts: How many of the first components are counts of categories (`poi`; 0 elsewhere).
+        intensity: (cell,) float32, the activity a describer expects, 0 to 100; NaN where it said none; None where no cell has one.
+        trend_is_read: Whether the trend is in the captions and for every model to read, or kept apart.
     """
 
     name: str
@@ -106,6 +110,8 @@ class Modality:
     source: str
     notes: tuple[str, ...] = ()
     counts: int = 0
+    intensity: Floats | None = None
+    trend_is_read: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -343,7 +349,9 @@ def _with_words(
             captions=captions[name],
             text=text,
             text_present=said,
-            trend=_trends(found[name]) if encoding.with_trend else None,
+            trend=_numbers([one.trend if one else None for one in found[name]], (HOURS_A_DAY,)),
+            intensity=_numbers([one.intensity if one else None for one in found[name]], ()),
+            trend_is_read=encoding.with_trend,
             source=f"{bare[name].source}; {who}",
             notes=(*bare[name].notes, *notes[name]),
         )
@@ -369,12 +377,13 @@ def _caption(description: Description | None, with_trend: bool) -> str:
     return description.text
 
 
-def _trends(descriptions: list[Description | None]) -> Floats:
-    trends = np.full((len(descriptions), HOURS_A_DAY), np.nan, np.float32)
-    for row, description in enumerate(descriptions):
-        if description is not None and description.trend is not None:
-            trends[row] = description.trend
-    return trends
+def _numbers(said: Sequence[Any], shape: tuple[int, ...]) -> Floats | None:
+    """(cell, *shape), NaN where nothing was said; None where nothing was said of any cell."""
+    rows = np.full((len(said), *shape), np.nan, np.float32)
+    for row, value in enumerate(said):
+        if value is not None:
+            rows[row] = value
+    return rows if np.isfinite(rows).any() else None
 
 
 def _part(report: Report, begin: float, end: float) -> Report:
@@ -386,7 +395,7 @@ def _fingerprint(ids: npt.NDArray[np.object_], modalities: dict[str, Modality]) 
     for name, modality in modalities.items():
         told: list[Any] = [name, modality.components, modality.captions, modality.source]
         digest.update(json.dumps(told).encode())
-        for array in (modality.features, modality.owner, modality.present, modality.text, modality.trend):
+        for array in (modality.features, modality.owner, modality.present, modality.text, modality.trend, modality.intensity):
             if array is not None:
                 digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()

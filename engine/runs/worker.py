@@ -268,15 +268,20 @@ def _evaluate_curves(
 ) -> dict[str, float]:
     """The tables of a grid run: curves of all cells, figures per slice, and what the model says of itself."""
     from engine.evaluation.flow_report import evaluate_curves
-    from engine.models.baselines.curve_features import NOTHING_TO_TELL
+    from engine.models.baselines.curve_base import UNTOLD
     from engine.models.baselines.curves import CURVE_BASELINES, fit_curve_baselines
     from engine.models.declarations import Warned
 
     baselines = fit_curve_baselines(data.inputs, data.cells, seed=request.seed, report=progress.note)
-    left_out = len(CURVE_BASELINES) - len(baselines)
+    fitted = {baseline.name for baseline in baselines}
+    left_out = [
+        reading for name, made in CURVE_BASELINES.items() if name not in fitted for reading in made.reads if reading in UNTOLD
+    ]
     if left_out:
-        said = f"How many baselines were left out because they read features. {NOTHING_TO_TELL} The model had no more to go by."
-        _write_warnings(folder, [*warnings, vars(Warned("baselines left out", True, left_out, 0, said))])
+        said = " ".join(["How many baselines were left out.", *(UNTOLD[reading] for reading in dict.fromkeys(left_out))])
+        # That nobody guessed a curve is usual and no fault; that the cells are all alike is one, of the model's inputs too.
+        missed = Warned("baselines left out", "features" in left_out, len(left_out), left_out.count("guesses"), said)
+        _write_warnings(folder, [*warnings, vars(missed)])
     progress.raise_if_stopped()
     predictors: list[Any] = [model, *baselines]
     evaluation = evaluate_curves(predictors, data.inputs, data.cells, city, progress.note, scale=model.scale)

@@ -7,6 +7,7 @@ the cells are then encoded again: `cell_tables`), then what was encoded (blends,
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -94,13 +95,13 @@ def _found(cells: Sequence[str], position: dict[str, int]) -> np.ndarray:
 def _without(modality: Modality, cells: np.ndarray) -> Modality:
     present, text_present = modality.present.copy(), modality.text_present.copy()
     present[cells], text_present[cells] = False, False
-    captions, text, trend = list(modality.captions), modality.text.copy(), modality.trend
+    captions, text = list(modality.captions), modality.text.copy()
     for cell in cells:
         captions[cell] = ""
     text[cells] = 0
-    if trend is not None:
-        trend = trend.copy()
-        trend[cells] = np.nan
+    guesses = _guesses(modality)
+    for guess in guesses.values():
+        guess[cells] = np.nan
     features, owner = modality.features, modality.owner
     gone = np.isin(owner, cells)
     if modality.name == "street_view":
@@ -115,8 +116,14 @@ def _without(modality: Modality, cells: np.ndarray) -> Modality:
         captions=tuple(captions),
         text=text,
         text_present=text_present,
-        trend=trend,
+        **guesses,
     )
+
+
+def _guesses(modality: Modality) -> dict[str, Any]:
+    """Copies of what a describer guessed of each cell in numbers, by field; what nobody guessed is not in it."""
+    found = {"trend": modality.trend, "intensity": modality.intensity}
+    return {name: guess.copy() for name, guess in found.items() if guess is not None}
 
 
 def _blended(modality: Modality, here: int, there: int, alpha: float) -> Modality:
@@ -142,12 +149,11 @@ def _blended(modality: Modality, here: int, there: int, alpha: float) -> Modalit
         text[here] = mixed / max(float(np.linalg.norm(mixed)), 1e-6)
     else:
         text[here] = modality.text[nearer]
-    captions, trend = list(modality.captions), modality.trend
+    captions, guesses = list(modality.captions), _guesses(modality)
     captions[here] = modality.captions[nearer]
-    if trend is not None:
-        trend = trend.copy()
-        both = (1 - alpha) * trend[here] + alpha * trend[there]
-        trend[here] = np.where(np.isfinite(both), both, trend[nearer])
+    for guess in guesses.values():
+        both = (1 - alpha) * guess[here] + alpha * guess[there]
+        guess[here] = np.where(np.isfinite(both), both, guess[nearer])
     return replace(
         modality,
         features=np.concatenate([modality.features[before], rows.astype(np.float32), modality.features[after]]),
@@ -156,7 +162,7 @@ def _blended(modality: Modality, here: int, there: int, alpha: float) -> Modalit
         captions=tuple(captions),
         text=text,
         text_present=text_present,
-        trend=trend,
+        **guesses,
     )
 
 

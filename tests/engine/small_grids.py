@@ -97,11 +97,12 @@ def inputs_of(city: City, **features):
 
 
 def telling_inputs(city: City, seed: int = 0):
-    """POI counts and pictures that tell the level of each cell's outflow, with noise."""
+    """POI counts, pictures and guesses of the curve that tell the level of each cell's outflow, with noise."""
     from engine.city.cell_flows import hourly_outflow
 
     generator = np.random.default_rng(seed)
     level = np.log1p(hourly_outflow(city).sum(axis=1))
     counts = generator.poisson(np.exp(level[:, None] - np.array([2.0, 3.0, 4.0]))).astype(np.float32)
     seen = level[:, None] * np.array([1.0, -0.5]) + generator.normal(0, 0.3, (len(level), 2))
-    return inputs_of(city, satellite=seen, poi=modality_of("poi", counts, counts=3))
+    guess = np.exp(level - level.max())[:, None] * generator.lognormal(0, 0.3, (len(level), 24))
+    return inputs_of(city, satellite=seen, poi=modality_of("poi", counts, counts=3, trend=guess.clip(0, 1).astype(np.float32)))

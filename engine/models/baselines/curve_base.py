@@ -14,7 +14,7 @@ from engine.city.cell_samples import CellSamples
 from engine.city.flow_scale import FlowScale
 from engine.errors import ConfigError
 from engine.models.answers import CurvePrediction
-from engine.models.baselines.curve_features import FeatureTable
+from engine.models.baselines.curve_features import NO_GUESS, NOTHING_TO_TELL, FeatureTable
 from engine.models.declarations import Effect
 
 if TYPE_CHECKING:
@@ -24,8 +24,11 @@ COVERAGE = 0.8
 Curves = Callable[["CellInputs", CellSamples], np.ndarray]
 """(inputs, cells) to z, (cell, 24)."""
 
-Reading = Literal["features", "positions", "edges"]
-"""What a baseline may read of cells: what is known of them, where they are, who is whose neighbour."""
+Reading = Literal["features", "guesses", "positions", "edges"]
+"""What a baseline may read of cells: what is known of them, what a describer guessed of their curves, where they are, who is whose neighbour."""
+
+UNTOLD: dict[Reading, str] = {"features": NOTHING_TO_TELL, "guesses": NO_GUESS}
+"""What a baseline may read to no avail, and why it is left out then."""
 
 Setting = TypeVar("Setting")
 
@@ -67,7 +70,7 @@ class CurveBaseline:
         """What edits of cells need here, by their `kind`; those left out need a forward pass."""
         again = Effect("re-encode", "The edited cell is encoded again and all cells are answered.")
         found = dict.fromkeys(("change_pois", "change_buildings", "change_tile", "change_description"), again)
-        if "features" not in self.reads:
+        if not {"features", "guesses"} & set(self.reads):
             blind = Effect("nothing", "This baseline does not look at what is known of a cell.")
             found = dict.fromkeys((*found, "blend_cells", "drop_modality"), blind)
         if "edges" not in self.reads:
@@ -83,6 +86,7 @@ class Fit:
     Attributes:
         inputs, cells: All cells; only the training rows of `z` may be learnt from.
         features: Columns of the inputs.
+        guesses: Columns of what describers guessed, none where no training cells differ in the guessed trend.
         scale: Of the training flows.
         z: (cell, 24) observed; NaN where unknown.
         train, valid: Positions of cells whose 24 hours are all known.
@@ -92,6 +96,7 @@ class Fit:
     inputs: "CellInputs"
     cells: CellSamples
     features: FeatureTable
+    guesses: FeatureTable
     scale: FlowScale
     z: np.ndarray
     train: np.ndarray
@@ -114,7 +119,16 @@ class Fit:
                 f"Only {len(train)} training cells have a whole curve; baselines need at least 3. Choose another split."
             )
         scale = FlowScale.fit(cells.outflow[cells.mask("train")])
-        return cls(inputs, cells, FeatureTable.fit(inputs, cells), scale, scale.to_z(cells.outflow), train, valid, seed)
+        features, guesses = FeatureTable.fit(inputs, cells), FeatureTable.fit(inputs, cells, ("trend", "intensity"))
+        if not any(block.kind == "trend" for block in guesses.blocks):
+            guesses = FeatureTable(())
+        return cls(inputs, cells, features, guesses, scale, scale.to_z(cells.outflow), train, valid, seed)
+
+    @property
+    def untold(self) -> set[Reading]:
+        """What tells no training cells apart, so that a baseline that reads it has nothing to learn."""
+        tables: dict[Reading, FeatureTable] = {"features": self.features, "guesses": self.guesses}
+        return {reading for reading, table in tables.items() if not table.blocks}
 
     @property
     def table(self) -> np.ndarray:

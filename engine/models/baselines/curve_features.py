@@ -5,7 +5,7 @@ Everything is fitted on training cells: what fills a missing value, standardisat
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -19,9 +19,16 @@ WIDEST = 256
 """Blocks of more columns (vectors of text and image encoders) are compressed to `COMPRESSED` principal components."""
 
 COMPRESSED = 16
+Kind = Literal["seen", "said", "trend", "intensity"]
+"""Features, the text of the description, and what a describer guessed in numbers: the curve, and how busy the cell is."""
+
 NOTHING_TO_TELL = (
     "Nothing that is known of the training cells differs between them, so nothing can be told from it. Bring imagery, buildings, street "
     "views or POIs with the cells."
+)
+NO_GUESS = (
+    "No description of the training cells guesses their 24-hour trend, or all guess the same, so no curve can be answered from such a "
+    "guess alone. `mobiscope caption --trend` asks a describer for one and keeps it; with the setting `with_trend` the rules make one."
 )
 
 MOST_STANDARD = 8.0
@@ -34,7 +41,7 @@ class Block:
 
     Attributes:
         modality: Whose.
-        kind: `seen` (features), `said` (text of the description) or `trend` (a describer's guess of the curve).
+        kind: What of it.
         width: Columns that come in.
         is_log: (column,) bool: taken as log(1 + x), because it is a count or as skewed as one.
         mean, spread: (column,) of the training cells that have it.
@@ -44,7 +51,7 @@ class Block:
     """
 
     modality: str
-    kind: str
+    kind: Kind
     width: int
     is_log: np.ndarray
     mean: np.ndarray
@@ -81,21 +88,20 @@ class FeatureTable:
     _kept: list[tuple["CellInputs", np.ndarray]] = field(default_factory=list, repr=False)
 
     @classmethod
-    def fit(cls, inputs: "CellInputs", cells: CellSamples, modalities: Sequence[str] | None = None) -> "FeatureTable":
+    def fit(cls, inputs: "CellInputs", cells: CellSamples, kinds: Sequence[Kind] | None = None) -> "FeatureTable":
         """Fits on the training cells.
 
         Args:
             inputs: Encoded modalities.
             cells: The same cells under their split.
-            modalities: Which modalities; all by default.
+            kinds: What of each modality; by default what is seen and said, and the guessed trend where all may read it.
         """
         training = cells.mask("train")
         blocks = []
-        for name, modality in inputs.modalities.items():
-            for kind in ("seen", "said", "trend"):
-                if modalities is None or name in modalities:
-                    block = _fitted(modality, kind, training)
-                    blocks += [block] if block else []
+        for modality in inputs.modalities.values():
+            for kind in kinds or (("seen", "said", "trend") if modality.trend_is_read else ("seen", "said")):
+                block = _fitted(modality, kind, training)
+                blocks += [block] if block else []
         return cls(tuple(blocks))
 
     def table(self, inputs: "CellInputs") -> np.ndarray:
@@ -108,7 +114,7 @@ class FeatureTable:
         return table
 
 
-def _fitted(modality: "Modality", kind: str, training: np.ndarray) -> Block | None:
+def _fitted(modality: "Modality", kind: Kind, training: np.ndarray) -> Block | None:
     rows, present = _rows(modality, kind, len(training))
     known = rows[training & present]
     if len(known) < 2 or not known.shape[1]:
@@ -130,17 +136,22 @@ def _fitted(modality: "Modality", kind: str, training: np.ndarray) -> Block | No
     return Block(modality.name, kind, rows.shape[1], is_log, mean, spread, projection, component_spread, has_gaps)
 
 
-def _rows(modality: "Modality | None", kind: str, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """(cell, column) and (cell,) whether the cell has them; photographs of a cell become their mean, spread and number."""
+def _rows(modality: "Modality | None", kind: Kind, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """(cell, column) and (cell,) whether the cell has them; photographs of a cell become their mean, spread and number.
+
+    Guesses are in percent, the trend too.
+    """
     if modality is None:
         return np.zeros((count, 0)), np.zeros(count, bool)
     if kind == "said":
         return np.asarray(modality.text, np.float64), np.asarray(modality.text_present, bool)
-    if kind == "trend":
-        if modality.trend is None:
+    if kind != "seen":
+        guess = modality.intensity if kind == "intensity" else modality.trend
+        if guess is None:
             return np.zeros((count, 0)), np.zeros(count, bool)
-        told = np.asarray(np.isfinite(modality.trend).all(axis=1))
-        return np.where(told[:, None], modality.trend, 0.0).astype(np.float64), told
+        percent = np.asarray(guess, np.float64).reshape(count, -1) * (100 if kind == "trend" else 1)
+        told = np.asarray(np.isfinite(percent).all(axis=1))
+        return np.where(told[:, None], percent, 0.0), told
     features = np.asarray(modality.features, np.float64)
     number = np.bincount(modality.owner, minlength=count)[:, None]
     mean, square = np.zeros((count, features.shape[1])), np.zeros((count, features.shape[1]))
@@ -153,10 +164,10 @@ def _rows(modality: "Modality | None", kind: str, count: int) -> tuple[np.ndarra
     return np.column_stack([mean, spread, np.log1p(number)]), np.asarray(modality.present, bool)
 
 
-def _counts(known: np.ndarray, modality: "Modality", kind: str) -> np.ndarray:
-    """(column,) bool: counts of categories, and amounts as skewed as counts (check-ins, areas)."""
+def _counts(known: np.ndarray, modality: "Modality", kind: Kind) -> np.ndarray:
+    """(column,) bool: counts of categories, amounts as skewed as counts (check-ins, areas), and guesses of trips."""
     if kind != "seen":
-        return np.zeros(known.shape[1], bool)
+        return np.full(known.shape[1], kind != "said")
     centred = known - known.mean(axis=0)
     spread = np.maximum(known.std(axis=0), 1e-12)
     skewed = (known.min(axis=0) >= 0) & ((centred**3).mean(axis=0) / spread**3 > 2) & (known.max(axis=0) > 5)

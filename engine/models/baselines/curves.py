@@ -2,6 +2,7 @@
 
 All are fitted on training cells, tuned on validation cells, and fulfil the `CurvePredictor` protocol. Those that copy from the map
 (`spatial_neighbours`, `inverse_distance`) look at nothing but positions: where they are strong, a split leaks through space.
+`described_trend` looks at nothing but a describer's guess of the curve: where it is strong, the describer knew the answer.
 """
 
 from collections.abc import Iterable
@@ -12,8 +13,7 @@ from typing import TYPE_CHECKING
 from engine.city.cell_samples import CellSamples
 from engine.errors import ConfigError
 from engine.models.base import Report
-from engine.models.baselines.curve_base import CurveBaseline, Fit, Reading
-from engine.models.baselines.curve_features import NOTHING_TO_TELL
+from engine.models.baselines.curve_base import UNTOLD, CurveBaseline, Fit, Reading
 
 if TYPE_CHECKING:
     from engine.encoders.cell_features import CellInputs
@@ -44,6 +44,7 @@ CURVE_BASELINES: dict[str, CurveFactory] = {
     "spatial_neighbours": CurveFactory("curves_near", "spatial_neighbours", ("positions",)),
     "inverse_distance": CurveFactory("curves_near", "inverse_distance", ("positions",)),
     "alike_neighbours": CurveFactory("curves_near", "alike_neighbours"),
+    "described_trend": CurveFactory("curves_learnt", "described_trend", ("guesses",)),
     "ridge": CurveFactory("curves_learnt", "ridge"),
     "ridge_around": CurveFactory("curves_learnt", "ridge_around", ("features", "edges")),
     "level_and_shape": CurveFactory("curves_learnt", "level_and_shape"),
@@ -70,7 +71,7 @@ def fit_curve_baselines(
         inputs: Encoded modalities of all cells.
         cells: The same cells under their split.
         seed: Draws of forests and networks.
-        names: Keys of `CURVE_BASELINES`; by default all, less those that read features where no feature tells training cells apart.
+        names: Keys of `CURVE_BASELINES`; by default all, less those that read what tells no training cells apart (`UNTOLD`).
         report: Told which one is being fitted.
 
     Raises:
@@ -81,11 +82,10 @@ def fit_curve_baselines(
     if unknown:
         raise ConfigError(f"There is no baseline {', '.join(map(repr, unknown))}; choose from {', '.join(CURVE_BASELINES)}.")
     fit = Fit.of(inputs, cells, seed)
-    if not fit.features.blocks:
-        telling = [name for name in wanted if "features" not in CURVE_BASELINES[name].reads]
-        if names is not None and telling != wanted:
-            raise ConfigError(NOTHING_TO_TELL)
-        wanted = telling
+    in_vain = [reading for name in wanted for reading in CURVE_BASELINES[name].reads if reading in fit.untold]
+    if names is not None and in_vain:
+        raise ConfigError(" ".join(UNTOLD[reading] for reading in dict.fromkeys(in_vain)))
+    wanted = [name for name in wanted if fit.untold.isdisjoint(CURVE_BASELINES[name].reads)]
     baselines = []
     for done, name in enumerate(wanted):
         if report:

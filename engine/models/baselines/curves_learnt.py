@@ -13,6 +13,7 @@ from sklearn.ensemble import ExtraTreesRegressor, HistGradientBoostingRegressor,
 
 from engine.city.cell_samples import CellSamples
 from engine.models.baselines.curve_base import CurveBaseline, Curves, Fit
+from engine.models.baselines.curve_features import FeatureTable
 
 if TYPE_CHECKING:
     from engine.encoders.cell_features import CellInputs
@@ -30,9 +31,21 @@ ROUNDS = (25, 50, 100, 200, 300)
 
 def ridge(fit: Fit) -> CurveBaseline:
     """Linear in the columns, 24 targets, squared coefficients penalised."""
-    solve = _ridge(fit.table[fit.train], fit.z[fit.train])
-    curves, strength = fit.tuned(STRENGTHS, 100.0, lambda strength: _linear(fit, *solve(strength)))
-    return fit.finished("ridge", "Ridge regression", curves, strength=float(strength))
+    return _ridge_on(fit, fit.features, "ridge", "Ridge regression")
+
+
+def described_trend(fit: Fit) -> CurveBaseline:
+    """Ridge on the logs of what describers guessed of the cell: its 24-hour trend and how busy it is (LMEMR specification §3.1, §11).
+
+    It reads neither pictures nor places nor words: where it is as good as a model that is told the guess, the describer knew the answer.
+    """
+    return _ridge_on(fit, fit.guesses, "described_trend", "Described trend only")
+
+
+def _ridge_on(fit: Fit, features: FeatureTable, name: str, title: str) -> CurveBaseline:
+    solve = _ridge(features.table(fit.inputs)[fit.train], fit.z[fit.train])
+    curves, strength = fit.tuned(STRENGTHS, 100.0, lambda strength: _linear(features, *solve(strength)))
+    return fit.finished(name, title, curves, strength=float(strength))
 
 
 def ridge_around(fit: Fit) -> CurveBaseline:
@@ -84,7 +97,7 @@ def level_and_shape(fit: Fit) -> CurveBaseline:
     def with_setting(setting: tuple[int, float]) -> Curves:
         rank, strength = setting
         weight, offset = solve(strength)
-        return _linear(fit, weight[:, :rank] @ directions[:rank], mean + offset[:rank] @ directions[:rank])
+        return _linear(fit.features, weight[:, :rank] @ directions[:rank], mean + offset[:rank] @ directions[:rank])
 
     settings = [(rank, strength) for rank in range(1, len(directions) + 1) for strength in STRENGTHS]
     curves, chosen = fit.tuned(settings, (len(directions), 100.0), with_setting)
@@ -180,8 +193,8 @@ def _ridge(table: np.ndarray, target: np.ndarray) -> Callable[[float], tuple[np.
     return solve
 
 
-def _linear(fit: Fit, weight: np.ndarray, offset: np.ndarray) -> Curves:
+def _linear(features: FeatureTable, weight: np.ndarray, offset: np.ndarray) -> Curves:
     def curves(inputs: "CellInputs", cells: CellSamples) -> np.ndarray:
-        return np.asarray(fit.features.table(inputs) @ weight + offset)
+        return np.asarray(features.table(inputs) @ weight + offset)
 
     return curves

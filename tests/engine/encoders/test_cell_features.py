@@ -84,7 +84,7 @@ def test_every_modality_of_the_built_in_city_is_there(inputs, tiny_city):
         assert modality.present.all() and modality.text_present.all(), name
         assert modality.features.shape == (len(modality.owner), len(modality.components))
         assert np.isfinite(modality.features).all() and modality.features.dtype == np.float32
-        assert modality.text.shape == (cells, 256) and modality.trend is None
+        assert modality.text.shape == (cells, 256) and modality.trend is None and np.isfinite(modality.intensity).all()
         np.testing.assert_allclose(np.linalg.norm(modality.text, axis=1), 1.0, atol=1e-5)
     assert len(inputs.modalities["street_view"].features) == tiny_city.info.rows["street_views"]
     found = inputs.modalities["poi"]
@@ -405,15 +405,17 @@ def test_stored_descriptions_speak_for_the_prompt_they_answer_and_the_rules_for_
         assert found.captions[:2] == (texts[expected], texts[2]) and "do not answer" not in " ".join(found.notes)
 
 
-def test_the_guess_of_the_curve_is_left_out_unless_asked_for():
-    """Stored by hour beside the text; asked for, it comes as numbers and as words; cells without one are NaN."""
-    guess = {f"trend_h{hour:02d}": [0.0, hour / 23, 0.0, 0.0] for hour in range(24)}
+def test_the_guess_of_the_curve_is_kept_apart_unless_asked_for():
+    """Stored by hour beside the text, as the intensity; asked for, it is in the words and for all to read; cells without one are NaN."""
+    guess = {f"trend_h{hour:02d}": [0.0, hour / 23, 0.0, 0.0] for hour in range(24)} | {"intensity": [5.0, 40.0, np.nan, 0.0]}
     without = encode_cells(described(**guess), FAST.model_copy(update={"describer": "uploaded"})).modalities["poi"]
-    assert without.trend is None and without.captions[0] == "A lively square."
+    assert without.captions[0] == "A lively square." and not without.trend_is_read
+    np.testing.assert_allclose(without.trend[0], np.arange(24) / 23, atol=1e-6)
+    assert without.intensity[0] == 40 and np.isnan(without.intensity[1:]).all()
     asked = FAST.model_copy(update={"describer": "uploaded", "with_trend": True})
     words = encode_cells(described(**guess), asked).modalities["poi"]
-    np.testing.assert_allclose(words.trend[0], np.arange(24) / 23, atol=1e-6)
-    assert np.isnan(words.trend[1:]).all() and "highest at night (around 23:00)" in words.captions[0]
+    np.testing.assert_array_equal(words.trend, without.trend)
+    assert words.trend_is_read and np.isnan(words.trend[1:]).all() and "highest at night (around 23:00)" in words.captions[0]
     ruled = encode_cells(described(), FAST.model_copy(update={"with_trend": True})).modalities["poi"]
     assert np.isnan(ruled.trend[0]).all() and np.isfinite(ruled.trend[1]).all(), "the uploaded text has no guess"
 

@@ -77,7 +77,8 @@ def test_from_the_request_to_the_curve_of_a_cell(by_hand: Workers, own_home, tin
     # Fitting all baselines is what their own tests do; the cheap ones show that the run measures them.
     from engine.models.baselines import curves
 
-    few = {name: curves.CURVE_BASELINES[name] for name in ("hourly_mean", "spatial_neighbours", "ridge")}
+    cheap = ("hourly_mean", "spatial_neighbours", "ridge")
+    few = {name: curves.CURVE_BASELINES[name] for name in (*cheap, "described_trend")}
     monkeypatch.setattr(curves, "CURVE_BASELINES", few)
     city = tiny_city.save()
     run_id = submit(RunRequest(model="lmemr", city=city.name, preset="tiny", config=QUICK, split=CellSplit(seed=1)))
@@ -85,7 +86,9 @@ def test_from_the_request_to_the_curve_of_a_cell(by_hand: Workers, own_home, tin
     run = Run.open(run_id)
     assert set(run.tables()) >= {"predictions", "metrics", "warnings", "bins", "reliability", "alignment"}
     metrics = run.table("metrics")
-    assert set(metrics["predictor"]) == {"lmemr", *few}
+    assert set(metrics["predictor"]) == {"lmemr", *cheap}
+    left_out = run.table("warnings").set_index("name").loc["baselines left out"]
+    assert not left_out["fired"] and left_out["value"] == 1 and "mobiscope caption --trend" in left_out["meaning"]
     overall = metrics[(metrics["predictor"] == "lmemr") & (metrics["slice"] == "all")].set_index("metric")["value"]
     assert run.summary.headline["r2"] == pytest.approx(overall["r2"]) and "mae" in run.summary.headline
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -259,6 +260,24 @@ def test_a_dropped_modality_is_absent_and_not_zero(grounds):
     assert list(grounds.cells.cell_ids[~one.present]) == [here]
 
 
+def test_guesses_go_with_the_modality_they_are_about(grounds):
+    """Half way between guesses of 0.2 and 0.4 lies 0.3; where only the other cell was guessed, the nearer one decides."""
+    here, there = ids(grounds)
+    row, other = (list(grounds.cells.cell_ids).index(cell) for cell in (here, there))
+    trend, intensity = np.full((36, 24), 0.2, np.float32), np.full(36, np.nan, np.float32)
+    trend[other], intensity[other] = 0.4, 80
+    poi = replace(grounds.inputs.modalities["poi"], trend=trend, intensity=intensity)
+    guessed = replace(grounds.inputs, modalities=grounds.inputs.modalities | {"poi": poi})
+    for alpha, expected, busy in ((0.5, 0.3, 80), (0.25, 0.25, np.nan), (1, 0.4, 80)):
+        blended = edit_inputs([BlendCells(cell_id=here, like=there, alpha=alpha)], guessed).modalities["poi"]
+        np.testing.assert_allclose(blended.trend[row], expected, atol=1e-6)
+        np.testing.assert_equal(blended.intensity[row], np.float32(busy))
+        np.testing.assert_array_equal(np.delete(blended.trend, row, axis=0), np.delete(trend, row, axis=0))
+    dropped = edit_inputs([DropModality(modality="poi", cell_id=there)], guessed).modalities["poi"]
+    assert np.isnan(dropped.trend[other]).all() and np.isnan(dropped.intensity).all() and (dropped.trend[row] == trend[row]).all()
+    assert (guessed.modalities["poi"].trend == trend).all(), "the original never changes"
+
+
 def test_edges_are_cut_and_added_in_both_directions(grounds):
     here, there = ids(grounds)
     rows = {cell: row for row, cell in enumerate(grounds.cells.cell_ids)}
@@ -356,8 +375,6 @@ def test_leaving_a_district_out_changes_the_figures_and_no_curve(grounds, forest
 
 def test_a_baseline_fitted_without_a_district_never_sees_its_flows(grounds):
     """Flows of the district are made a million times larger: the fit without it must not notice."""
-    from dataclasses import replace
-
     district = str(grounds.cells.district[0])
     louder = grounds.cells.outflow.copy()
     louder[grounds.cells.district == district] *= 1e6

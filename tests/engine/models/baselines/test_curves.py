@@ -157,10 +157,11 @@ def test_surroundings_are_repeated_means_of_the_neighbours():
 
 @pytest.mark.parametrize("name", CURVE_BASELINES)
 def test_a_baseline_reads_what_it_declares_and_nothing_else(name, fitted, inputs, cells):
-    """Other pictures, other positions, no edges: each changes answers where it is declared to be read, and no bit where not."""
-    satellite = inputs.modalities["satellite"]
+    """Other pictures, guesses, positions, no edges: each changes answers where it is declared to be read, and no bit where not."""
+    satellite, poi = inputs.modalities["satellite"], inputs.modalities["poi"]
     other = {
         "features": (replace(inputs, modalities=inputs.modalities | {"satellite": replace(satellite, features=satellite.features[::-1])}), cells),
+        "guesses": (replace(inputs, modalities=inputs.modalities | {"poi": replace(poi, trend=poi.trend[::-1])}), cells),
         "positions": (inputs, replace(cells, x=cells.x[::-1], y=cells.y[::-1] * 2)),
         "edges": (inputs, replace(cells, edges=cells.edges[:0])),
     }  # fmt: skip
@@ -173,10 +174,11 @@ def test_edits_of_what_a_baseline_does_not_read_cannot_matter_to_it(fitted):
     """The effect of an edit follows from what is read: places for the ridge, edges for the graph convolution, neither on the map."""
     needs = {
         name: [fitted[name].effects()[kind].needs for kind in ("change_pois", "cut_edge") if kind in fitted[name].effects()]
-        for name in ("ridge", "graph_convolution", "spatial_neighbours", "hourly_mean")
+        for name in ("ridge", "described_trend", "graph_convolution", "spatial_neighbours", "hourly_mean")
     }
     assert needs == {
         "ridge": ["re-encode", "nothing"],
+        "described_trend": ["re-encode", "nothing"],  # a guess goes with the description of what is changed
         "graph_convolution": ["re-encode"],  # cutting an edge needs a forward pass, as everything not named
         "spatial_neighbours": ["nothing", "nothing"],
         "hourly_mean": ["nothing", "nothing"],
@@ -229,8 +231,9 @@ def test_all_flows_equal_give_that_flow(city):
     """Every cell has 7 trips in every hour: every baseline but the networks answers 7 exactly."""
     level = grid_city(8, 10, outflow=np.full((80, 24), 7.0))
     cells = build_cell_samples(level, RANDOM)
-    rows = np.random.default_rng(0).normal(size=(80, 3))
-    inputs = inputs_of(level, satellite=rows)
+    generator = np.random.default_rng(0)
+    rows, guess = generator.normal(size=(80, 3)), generator.random((80, 24))
+    inputs = inputs_of(level, satellite=modality_of("satellite", rows, trend=guess))
     exact = [name for name in CURVE_BASELINES if name not in NETWORKS]
     for baseline in fit_curve_baselines(inputs, cells, names=exact):
         assert baseline.predict_curves(inputs, cells).flow == pytest.approx(7, rel=1e-3), baseline.name
@@ -296,6 +299,50 @@ def test_baselines_that_read_features_are_left_out_where_none_tells_cells_apart(
         assert fit_curve_baselines(blank, cells, names=["hourly_mean"])[0].name == "hourly_mean"
         with pytest.raises(ConfigError, match="differs between them"):
             fit_curve_baselines(blank, cells, names=["hourly_mean", "ridge"])
+
+
+def test_the_guessed_trend_alone_is_as_good_as_the_guess(city, cells):
+    """A describer that knows every curve is copied out; busy cells are told by the intensity where all trends have one height."""
+    share = cells.outflow / cells.outflow.max()
+    known = modality_of("poi", np.zeros((80, 1)), trend=share.astype(np.float32))
+    shape = share / share.max(axis=1, keepdims=True)
+    shaped = replace(known, trend=shape.astype(np.float32))
+    told = replace(shaped, intensity=(100 * share.max(axis=1)).astype(np.float32))
+    mean, *fitted = (
+        fit_curve_baselines(inputs := inputs_of(city, poi=one), cells, names=[name])[0].predict_curves(inputs, cells).flow
+        for name, one in (("hourly_mean", known), *(("described_trend", one) for one in (known, told, shaped)))
+    )
+    test = cells.mask("test")
+    errors = [np.abs(flow - cells.outflow)[test].mean() / np.abs(mean - cells.outflow)[test].mean() for flow in fitted]
+    assert max(errors[:2]) < 0.1 and errors[2] > 0.5
+
+
+def test_cells_without_a_guess_are_answered_with_the_mean_of_their_hours(city, cells, inputs):
+    """Half of the cells were not guessed: they get one curve, that of a cell of mean guesses which is told it has none."""
+    poi = inputs.modalities["poi"]
+    trend = poi.trend.copy()
+    trend[::2] = np.nan
+    some = replace(inputs, modalities=inputs.modalities | {"poi": replace(poi, trend=trend)})
+    (baseline,) = fit_curve_baselines(some, cells, names=["described_trend"])
+    flow = baseline.predict_curves(some, cells).flow
+    assert np.isfinite(flow).all() and (flow[::2] == flow[0]).all() and len(np.unique(flow[1::2, 8])) == 40
+
+
+def test_the_guess_is_kept_from_all_others_unless_it_is_for_all_to_read(city, cells, inputs):
+    """Kept apart, the guess adds no column to the table of the others; where the encoding lets it be read, it adds 24."""
+    read = {name: replace(one, trend_is_read=True) for name, one in inputs.modalities.items()}
+    apart, joined = (FeatureTable.fit(one, cells).table(one) for one in (inputs, replace(inputs, modalities=read)))
+    assert joined.shape[1] == apart.shape[1] + 24
+
+
+def test_without_a_guess_the_baseline_of_the_guess_is_left_out(city, cells, inputs):
+    """No trend, or the same for all: the others are fitted, and who asks for it hears how to get one."""
+    poi = inputs.modalities["poi"]
+    for trend in (None, np.full((80, 24), 0.5, np.float32)):
+        silent = replace(inputs, modalities=inputs.modalities | {"poi": replace(poi, trend=trend, intensity=np.arange(80.0))})
+        assert {"described_trend"} == set(CURVE_BASELINES) - {one.name for one in fit_curve_baselines(silent, cells)}
+        with pytest.raises(ConfigError, match="mobiscope caption --trend"):
+            fit_curve_baselines(silent, cells, names=["ridge", "described_trend"])
 
 
 def test_other_cells_unknown_names_and_other_encoders_are_refused(city, cells, inputs, fitted):
