@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.errors import ConfigError
 from engine.layers.channel_fusion import row_entropy
 from engine.layers.contrastive import contrastive_floor
 from engine.layers.graph import Neighbours
@@ -118,7 +119,32 @@ def check_mechanisms(model: "LMEMR", data: Data) -> list[Warned]:
                 "R² (log scale) lost when every cell is given the description of another one, without training anew.",
             )
         )
-    return found
+    return found + _check_trend(model, data, reference, rows, truth)
+
+
+def _check_trend(model: "LMEMR", data: Data, reference: float, rows: Tensor, truth: Tensor) -> list[Warned]:
+    """Whether a describer's guess of the curve explains by itself what the model, which is told it, explains."""
+    from engine.models.baselines.curves import fit_curve_baselines
+
+    # Shuffled descriptions tell a cell the guess about another one.
+    if not model.config.with_trend or model.config.semantics in ("off", "shuffled"):
+        return []
+    assert data.cells is not None
+    inputs = model.inputs_of(data)
+    try:
+        (alone,) = fit_curve_baselines(inputs, data.cells, names=["described_trend"])
+    except ConfigError:  # nobody guessed, or hardly a training cell has a whole curve: there is nothing to compare with
+        return []
+    flow = torch.from_numpy(alone.predict_curves(inputs, data.cells).flow).to(model.device)
+    return [
+        _above(
+            "text too strong",
+            _explained(model.head.standardise(flow)[rows].cpu(), truth),
+            0.9 * max(reference, 0.0),
+            "R² (log scale) of curves fitted on the described trend alone, against 0.9 of the model's own R²: above it, the text "
+            "tells the answer rather than the cell.",
+        )
+    ]
 
 
 def alignment(model: "LMEMR", data: Data) -> pd.DataFrame:
@@ -257,7 +283,11 @@ def _answers(model: "LMEMR", tensors: "CellTensors", rows: Tensor) -> tuple[Tens
 
 
 def _r2(model: "LMEMR", tensors: "CellTensors", rows: Tensor, truth: Tensor) -> float:
-    z, _ = _answers(model, tensors, rows)
+    return _explained(_answers(model, tensors, rows)[0], truth)
+
+
+def _explained(z: Tensor, truth: Tensor) -> float:
+    """R² of answers, (row, hour) both; hours whose truth is NaN do not count."""
     known = torch.isfinite(truth)
     error, own = (z - truth)[known].square().sum(), truth[known]
     return float(1 - error / (own - own.mean()).square().sum().clamp_min(1e-9))

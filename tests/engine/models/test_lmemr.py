@@ -12,6 +12,7 @@ from engine.encoders.cell_features import CellEncoding, CellInputs, Modality, en
 from engine.errors import ConfigError
 from engine.layers.graph import neighbours_of
 from engine.models.base import Data
+from engine.models.declarations import Warned
 from engine.models.lmemr import LMEMR
 from engine.models.lmemr_checks import alignment, graph_cost
 from engine.models.lmemr_config import MODALITIES, LMEMRConfig
@@ -208,6 +209,27 @@ def test_it_learns_the_level_that_its_inputs_show(cells, inputs):
     temperature = model.state_dict()["head.temperature"].item()
     assert abs(temperature - 1) > 0.05, "validation cells never bear out exactly what the network claims"
     np.testing.assert_allclose(stated, (raw.log() / temperature).softmax(-1), atol=1e-5)
+
+
+def test_text_is_too_strong_where_its_guess_of_the_curve_alone_does_as_well_as_the_model(cells, inputs):
+    """A describer that knew every curve fires the detector, one that drew by chance does not; who is told no guess is not judged."""
+
+    def told(trend: np.ndarray | None) -> CellInputs:
+        poi = replace(inputs.modalities["poi"], trend=trend, trend_is_read=True)
+        return replace(inputs, modalities=inputs.modalities | {"poi": poi})
+
+    def found(model: LMEMR, trend: np.ndarray | None) -> dict[str, Warned]:
+        data = Data(None, None, cells=cells, inputs=told(trend))  # type: ignore[arg-type]
+        return {warned.name: warned for warned in model.diagnose(data)}
+
+    knew, drew = cells.outflow / cells.outflow.max(), np.random.default_rng(0).random((len(cells), 24))
+    model, _ = trained(cells, told(knew), with_trend=True, epochs=16, patience=16, learning_rate=1e-2, dropout=0.0)
+    strong, weak = (found(model, trend)["text too strong"] for trend in (knew, drew))
+    assert strong.fired and strong.value > 0.98 and not weak.fired and weak.value < 0.5
+    assert strong.threshold == weak.threshold and 0.6 < strong.threshold < 0.9
+    assert "text too strong" not in found(model, None)
+    for settings in ({}, {"with_trend": True, "semantics": "shuffled"}):
+        assert "text too strong" not in found(build(cells, told(knew), **settings)[0], knew)
 
 
 @pytest.mark.parametrize(
