@@ -287,7 +287,7 @@ def _flips(run_id: str, predictor: Predictor, samples: Samples, index: int, shar
                     "Add to the scenario",
                     key=f"what_if.flip.{flip.kind}",
                     type="tertiary",
-                    on_click=scenario_stack.IN_HAND.push,
+                    on_click=scenario_stack.IN_HAND.push_by_callback,
                     args=(flip.edit,),
                 )
 

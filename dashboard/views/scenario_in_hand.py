@@ -23,7 +23,8 @@ class ScenarioInHand:
     """
 
     def __init__(self, key: str, silent: tuple[str, ...] = ("forward",)) -> None:
-        self._stack, self._name, self._notes, self._loaded = (f"{key}.{what}" for what in ("stack", "name", "notes", "loaded"))
+        kept = ("stack", "refused", "name", "notes", "loaded")
+        self._stack, self._refused, self._name, self._notes, self._loaded = (f"{key}.{what}" for what in kept)
         self._silent = silent
 
     def stack(self) -> EditStack:
@@ -36,8 +37,19 @@ class ScenarioInHand:
         session.put(self._stack, (session.city(), changed))
 
     def push(self, edit: AnyEdit) -> None:
-        """Does one more edit."""
+        """Does one more edit.
+
+        Raises:
+            ScenarioError: If the stack is full; it stays as it is.
+        """
         self.set_stack(self.stack().push(edit))
+
+    def push_by_callback(self, edit: AnyEdit) -> None:
+        """`push` for the callback of a button, which runs before anything is drawn: a refusal is said where the edits are listed."""
+        try:
+            self.push(edit)
+        except MobiscopeError as error:
+            session.put(self._refused, error)
 
     def start_over(self) -> None:
         """Takes all edits out, as one action."""
@@ -83,6 +95,9 @@ class ScenarioInHand:
             st.button("Start over", key="what_if.clear", disabled=not edits.done, on_click=self.start_over, type="tertiary")
             with st.popover("Save, load, replay", type="tertiary"):
                 self._files(current, run_id, load)
+        if (refused := session.get(self._refused, None)) is not None:
+            panels.refusal(refused)
+            session.drop(self._refused)
         if not edits.done:
             st.caption("No edit yet. Before and after are the same; add an edit above.")
         for position, edit in enumerate(edits.done):

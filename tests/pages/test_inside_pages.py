@@ -10,6 +10,7 @@ from dashboard.session import Selection
 from engine.evaluation.slices import popularity_deciles
 from engine.projection import project_embedding
 from engine.runs import Run, list_runs
+from engine.scenarios import scenario
 from engine.scenarios.edits import ClosePlace, HideVisits
 from engine.scenarios.scenario import EditStack
 from tests.pages.conftest import assert_healthy, button, words
@@ -266,6 +267,23 @@ def test_every_view_of_a_what_if_is_drawn(page, view) -> None:
     at.session_state["what_if.below"] = view
     at.run()
     assert_healthy(at)
+
+
+def test_a_full_stack_says_so_and_stays_as_it_is(page, monkeypatch) -> None:
+    """From the list of smallest edits and from a form; with room for two edits here, for 1,000 otherwise."""
+    monkeypatch.setattr(scenario, "MOST_EDITS", 2)
+    full = EditStack().push(HideVisits(steps=(0,))).push(HideVisits(steps=(1,)))
+    at = page("what_if")
+    at.session_state["mobiscope.what_if.stack"] = ("aldhaven", full)
+    at.session_state["what_if.below"] = "Smallest edits"
+    at.run()
+    for label in ("Add to the scenario", "Open it"):
+        button(at, label).click().run()
+        assert_healthy(at)
+        assert "A scenario holds at most 2 edits" in words(at)
+        assert at.session_state["mobiscope.what_if.stack"] == ("aldhaven", full)
+    at.run()
+    assert "at most" not in words(at), "said once"
 
 
 def test_a_predictor_of_scores_is_nowhere_said_to_give_probabilities(page) -> None:
