@@ -1,6 +1,8 @@
 """Which cells a grid model leaves behind: quiet ones, single hours, districts; every group with its n and interval."""
 
 import shlex
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ from dashboard.figures.frame import chart_config
 from dashboard.figures.slice_bars import slice_bars
 from dashboard.views import cell_choice, cell_errors, city_map, slices
 from dashboard.views.export_menu import export_menu
+from engine.city.cell_flows import hourly_outflow
 from engine.city.splits import PARTS
 from engine.evaluation.flow_metrics import CURVE_METRICS, FLOW_METRICS
 from engine.evaluation.flow_report import FLOW_SLICES, flow_deciles
@@ -46,16 +49,21 @@ def draw(slug: str, run_id: str) -> None:
         panels.nothing("Nothing is compared", "Choose a run or a baseline above.")
         return
     table = slices.measured(chosen, name, metric)
+    if table.empty:
+        panels.nothing("These runs kept no figures of this slice", "They were judged before it existed; train again to see it.")
+        return
     left, right = st.columns([50, 50], gap="medium")
     with right:
         group = _bars(table, chosen, name, metric)
     # The flows it was judged on are its own: runs of one table of cells may be of different kinds of day.
     curves = cell_data.curves(chosen[0].run_id)
     rows = _cells_of(chosen[0].run_id, curves, outlines, name, group)
+    judged = _Judged.of(slug, chosen[0], curves, group if name == "day" else None)
     with left:
-        _map(slug, curves, outlines, rows, chosen[0], group)
-    _weather(slug)
-    _cases(curves, outlines, rows, chosen[0], group)
+        _map(slug, outlines, rows, judged, group)
+    if name == "day":
+        _days(slug, table)
+    _cases(outlines, rows, judged, group)
 
 
 def _answer(model: slices.Series, run_id: str) -> str:
@@ -122,7 +130,7 @@ def _bars(table: pd.DataFrame, chosen: list[slices.Series], name: str, metric: s
 def _cells_of(run_id: str, curves: Curves, outlines: CellOutlines, name: str, group: str | None) -> np.ndarray:
     """(cell,) bool: the test cells of a group; all test cells where the groups are hours."""
     test = curves.part == PARTS.index("test")
-    if group is None or name in ("hour", "period"):
+    if group is None or name in ("hour", "period", "day"):
         return np.asarray(test)
     if name == "district":
         return np.asarray(test & (outlines.district == group))
@@ -132,22 +140,61 @@ def _cells_of(run_id: str, curves: Curves, outlines: CellOutlines, name: str, gr
     return np.asarray(test & (np.array([f"decile {one}" for one in tenth]) == group))
 
 
-def _errors(curves: Curves, series: slices.Series) -> tuple[np.ndarray, np.ndarray]:
-    """(cell,) trips a day the prediction is wrong by, and as a share of the observed ones (NaN without any)."""
-    wrong = np.abs(curves.flow[series.predictor] - curves.observed)
-    known = np.isfinite(wrong)
-    error = np.where(known.any(axis=1), np.where(known, wrong, 0).sum(axis=1), np.nan)
-    total = np.where(known, curves.observed, 0).sum(axis=1)
-    return error, np.divide(error, total, out=np.full(len(error), np.nan), where=total > 0)
+@dataclass(frozen=True)
+class _Judged:
+    """The curves of one predictor beside the flows they are judged by.
+
+    Attributes:
+        series: The predictor.
+        predicted, observed: (cell, hour) trips; observed is NaN where unknown.
+        python: Lines of Python that give the error of every cell, in trips a day and as a share of its own.
+    """
+
+    series: slices.Series
+    predicted: np.ndarray
+    observed: np.ndarray
+    python: str
+
+    @classmethod
+    def of(cls, slug: str, series: slices.Series, curves: Curves, day: str | None) -> "_Judged":
+        """By the flows of the run's own kind of day, or of `day`."""
+        observed, of_day, imports = curves.observed, "table.observed", []
+        if day is not None:
+            observed = hourly_outflow(cached.city(slug), day)
+            of_day = f"hourly_outflow(open_city({slug!r}), {day!r}).ravel()  # cell by cell, as the table"
+            imports = ["from engine.city.cell_flows import hourly_outflow", "from engine.city.city import open_city"]
+        python = python_lines.of_run(
+            series.run_id,
+            f"table = run.table('predictions').query({f'predictor == {series.predictor!r}'!r})",
+            f"observed = {of_day}",
+            "table = table.assign(observed=observed, wrong=(table.predicted - observed).abs())",
+            "wrong = table.groupby('cell_id', sort=False).wrong.sum(min_count=1)",
+            "share = wrong / table.groupby('cell_id', sort=False).observed.sum()",
+            imports=imports,
+        )
+        return cls(series, curves.flow[series.predictor], observed, python)
+
+    @cached_property
+    def error(self) -> np.ndarray:
+        """(cell,) trips a day the prediction is wrong by; NaN where no hour is known."""
+        wrong = np.abs(self.predicted - self.observed)
+        known = np.isfinite(wrong)
+        return np.where(known.any(axis=1), np.where(known, wrong, 0).sum(axis=1), np.nan)
+
+    @cached_property
+    def share(self) -> np.ndarray:
+        """(cell,) the same as a share of the observed trips; NaN without any."""
+        total = np.nansum(self.observed, axis=1)
+        return np.divide(self.error, total, out=np.full(len(total), np.nan), where=total > 0)
 
 
-def _map(slug: str, curves: Curves, outlines: CellOutlines, rows: np.ndarray, series: slices.Series, group: str | None) -> None:
+def _map(slug: str, outlines: CellOutlines, rows: np.ndarray, judged: _Judged, group: str | None) -> None:
     theme, city = session.theme(), cached.city(slug)
-    error, share = _errors(curves, series)
+    error, share = judged.error, judged.share
     of = f" of {wording.literal(group)}" if group else ""
     panels.panel(
         f"How wrong, cell by cell{of}",
-        f"Drawn: the error of {wording.literal(series.label)} as a share of the cell's own trips; only the cells of the chosen group.",
+        f"Drawn: the error of {wording.literal(judged.series.label)} as a share of the cell's own trips; only the cells of the chosen group.",
         "Read: yellow cells are predicted worst for their size. At 100 % the error is as large as the flow.",
         "Do not conclude from a single quiet cell: one trip more is a large share of few.",
         "WAPE of one cell; specification §4.",
@@ -190,31 +237,27 @@ def _map(slug: str, curves: Curves, outlines: CellOutlines, rows: np.ndarray, se
             }
         )
         deck = base_map.deck(layers, city, theme)
-        export_menu("long_tail.cells.map.export", "errors-by-cell", table, deck, python=_python(series))
+        export_menu("long_tail.cells.map.export", "errors-by-cell", table, deck, python=judged.python)
 
 
-def _python(series: slices.Series) -> str:
-    """Lines of Python that give the error of every cell, in trips a day and as a share of its own."""
-    return python_lines.of_run(
-        series.run_id,
-        f"table = run.table('predictions').query({f'predictor == {series.predictor!r}'!r})",
-        "wrong = (table.predicted - table.observed).abs().groupby(table.cell_id, sort=False).sum(min_count=1)",
-        "share = wrong / table.observed.groupby(table.cell_id, sort=False).sum()",
-    )
-
-
-def _weather(slug: str) -> None:
-    """Why there is no slice of bad weather where flows have no dates."""
-    known = "the city has daily weather, but " if cached.city(slug).has("weather") else ""
+def _days(slug: str, table: pd.DataFrame) -> None:
+    """What the kinds of day are good for, and how to get one of bad weather."""
+    compared = "A run that learned from one of these kinds of day (under Split on Train) can be chosen under Compared."
+    if table["group"].astype(str).str.contains("weather").any():
+        st.caption(
+            "The model knows nothing of weather: what it loses on weekdays in bad weather is what an average weekday cannot tell. "
+            + compared
+        )
+        return
+    known = "The city has daily weather, but its flows" if cached.city(slug).has("weather") else "The flows"
     st.caption(
-        f"There is no slice of bad weather: {known}its flows are averages over days without a date, so no hour can be told to have been wet. "
-        "Bring flows per kind of day (a day type such as `rain`) and train a run on each, with the rest of the split alike: the other runs "
-        "can then be chosen under Compared."
+        f"{known} were brought without dates, so no hour can be told to have been wet. Bring flows with a date per row together with daily "
+        f"weather, and weekdays in bad and in fair weather stand here too; or flows of a day type of your own, such as `rain`. {compared}"
     )
 
 
-def _cases(curves: Curves, outlines: CellOutlines, rows: np.ndarray, series: slices.Series, group: str | None) -> None:
-    error, share = _errors(curves, series)
+def _cases(outlines: CellOutlines, rows: np.ndarray, judged: _Judged, group: str | None) -> None:
+    error, share = judged.error, judged.share
     at = np.flatnonzero(rows & np.isfinite(error))
     exported = pd.DataFrame(
         {"cell_id": outlines.ids[at], "error_trips_a_day": error[at], "error_share": share[at], "longitude": outlines.longitude[at],
@@ -222,20 +265,19 @@ def _cases(curves: Curves, outlines: CellOutlines, rows: np.ndarray, series: sli
     )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader(f"Cells{f' of {wording.literal(group)}' if group else ''}, worst first", anchor=False)
-        export_menu("long_tail.cells.cases.export", "cells", exported, python=_python(series))
+        export_menu("long_tail.cells.cases.export", "cells", exported, python=judged.python)
     if not len(at):
         panels.nothing("No cell here (n = 0)", "Choose another group.")
         return
     order = at[np.argsort(-np.nan_to_num(share[at], nan=-1), kind="stable")][:MOST_CASES]
-    predicted = curves.flow[series.predictor]
     table = pd.DataFrame(
         {
             "cell": [cell_choice.label(outlines, int(row)) for row in order],
-            "observed": curves.observed[order].sum(axis=1),
-            "predicted": predicted[order].sum(axis=1),
+            "observed": judged.observed[order].sum(axis=1),
+            "predicted": judged.predicted[order].sum(axis=1),
             "error": error[order],
             "share": share[order],
-            "day": [[float(value) for value in curves.observed[row]] for row in order],
+            "day": [[float(value) for value in judged.observed[row]] for row in order],
         }
     )
     state = st.dataframe(

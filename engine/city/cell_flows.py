@@ -32,6 +32,13 @@ def chosen_day_type(city: City, day_type: str = "") -> str:
     return str(found[0])
 
 
+def days_with_trips(city: City) -> list[str]:
+    """The kinds of day on which any trip leaves a cell, in alphabetical order."""
+    flows = city.table("outflow")
+    total = flows[list(HOURS)].sum(axis=1).groupby(flows["day_type"]).sum()
+    return sorted(str(day) for day in total.index[total > 0])
+
+
 def hourly_outflow(city: City, day_type: str = "") -> np.ndarray:
     """Trips that leave each cell in each local hour of an average day.
 

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from engine.city.cell_flows import days_with_trips, hourly_outflow
 from engine.city.cell_samples import CellSamples
 from engine.city.city import City
 from engine.city.flow_scale import FlowScale
@@ -57,6 +58,11 @@ FLOW_SLICES: dict[str, FlowSlice] = {
         FlowSlice("hour", "Hour", "Local hour of the day."),
         FlowSlice("period", "Part of the day", "Night 0–6, morning peak 6–10, midday 10–16, evening peak 16–20, evening 20–24."),
         FlowSlice("decile", "Flow of the cell", "Tenths of the training cells by their trips per day, 1 the quietest."),
+        FlowSlice(
+            "day",
+            "Kind of day",
+            "The same curves against the flows of every kind of day the city has; the model answers for the one it learned from.",
+        ),
         FlowSlice("district", "District", "The larger area the cell belongs to."),
         FlowSlice(
             "part", "Part of the split", "Training, validation and test cells; the gap between them shows what was memorised."
@@ -200,6 +206,7 @@ def evaluate_curves(
     scale = scale or FlowScale.fit(cells.outflow[cells.mask("train")])
     chosen = [name for name in FLOW_SLICES if slices is None or name in set(slices)]
     groups = _cell_groups(cells)
+    days = {day: hourly_outflow(city, day) for day in days_with_trips(city)} if "day" in chosen else {}
     answers: dict[str, FlowAnswers] = {}
     rows: list[dict[str, Any]] = []
     for index, predictor in enumerate(predictors):
@@ -207,7 +214,7 @@ def evaluate_curves(
             report(f"Measuring {predictor.title}", index / len(predictors))
         given = FlowAnswers.of(predictor.name, predictor.title, predictor.predict_curves(inputs, cells), cells, scale)
         answers[predictor.name] = given
-        rows += _measure(given, cells, groups, chosen, seed, units)
+        rows += _measure(given, cells, groups, days, chosen, seed, units)
     observed = scale.to_bins(cells.outflow)
     return FlowEvaluation(
         predictions=pd.concat([given.to_frame() for given in answers.values()], ignore_index=True) if answers else pd.DataFrame(),
@@ -241,6 +248,7 @@ def _measure(
     given: FlowAnswers,
     cells: CellSamples,
     groups: dict[str, tuple[list[str], list[np.ndarray]]],
+    days: dict[str, np.ndarray],
     slices: Sequence[str],
     seed: int,
     units: np.ndarray | None,
@@ -257,6 +265,10 @@ def _measure(
         if name in hours:
             for group, chosen in hours[name]():
                 rows += _rows(given, name, group, measured.over_hours(everything, chosen))
+        elif name == "day":
+            for day, observed in days.items():
+                own = Measured.of(replace(given, observed=observed)[test], seed, units=None if units is None else units[test])
+                rows += _rows(given, name, day, own.over_cells(everything))
         elif name == "part":
             for part in PARTS:
                 mask = cells.mask(part)

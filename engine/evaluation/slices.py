@@ -12,6 +12,7 @@ import pandas as pd
 
 from engine.city.city import City
 from engine.city.samples import Samples, VisitLog
+from engine.city.weather import BAD_WEATHER_MM, bad_days
 from engine.errors import MobiscopeError
 
 Codes = tuple[np.ndarray, Sequence[str]]
@@ -25,9 +26,6 @@ WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", 
 DISTANCES_M = (500, 1000, 2000, 5000, 10000)
 DISTANCES = ("same place", "up to 500 m", "0.5–1 km", "1–2 km", "2–5 km", "5–10 km", "over 10 km")
 CATEGORIES = 20
-BAD_WEATHER_MM = 5.0
-_BAD = r"\b(?:(?:rain|drizzl|shower|snow|sleet|hail|thunder|blizzard)\w*|\w*storm\w*|bad)\b"
-_DENIED = rf"\b(?:no|not|without|zero)\s+(?:\w+\s+)?{_BAD}(?:\s*(?:or|nor|/)\s*(?:\w+\s+)?{_BAD})*|{_BAD}[\s-]*free\b"
 
 
 @dataclass(frozen=True)
@@ -128,15 +126,7 @@ def _weather(samples: Samples, city: City) -> Codes:
     groups = ("normal", "bad")
     if not city.has("weather"):
         return np.full(len(samples), -1), groups
-    weather = city.table("weather").set_index("date")
-    bad = pd.Series(np.nan, index=weather.index)
-    if "precipitation_mm" in weather:
-        known = weather["precipitation_mm"].notna()
-        bad[known] = (weather.loc[known, "precipitation_mm"] >= BAD_WEATHER_MM).astype(float)
-    if "condition" in weather:
-        known = weather["condition"].notna()
-        said = weather.loc[known, "condition"].str.lower().str.replace(_DENIED, "", regex=True)
-        bad[known] = said.str.contains(_BAD, regex=True).astype(float)
+    bad = bad_days(city.table("weather"))
     started = pd.DatetimeIndex(samples.log.started_at[samples.target]).tz_localize("UTC").tz_convert(samples.log.time_zone)
     of_sample = bad.reindex(started.tz_localize(None).normalize())
     return of_sample.fillna(-1).to_numpy(np.int64), groups

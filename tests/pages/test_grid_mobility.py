@@ -19,6 +19,7 @@ from engine.city.images import encode_heights
 from engine.encoders.image_descriptors import HEIGHT, measure_height
 from engine.runs import Run, list_runs
 from engine.scenarios.cell_edits import ChangePois, CutEdge, DropModality, LeaveDistrictOut
+from engine.scenarios.edits import OverrideProbe, TakeHour
 from engine.scenarios.scenario import EditStack
 from engine.training import weights
 from tests.engine.small_grids import grid_city
@@ -220,17 +221,27 @@ def test_modalities_stand_beside_their_descriptions(page) -> None:
     choose(at, "embeddings.cells.name", "hour")
 
 
-def test_low_flow_cells_have_their_tenths_and_weather_its_reason(page) -> None:
+def test_low_flow_cells_have_their_tenths_and_bad_weather_its_days(page) -> None:
+    """By kind of day the map and the table of cells follow the flows of the day that is chosen."""
     at = page("long_tail")
     assert "quietest test cells" in at.markdown[0].value
-    assert "no slice of bad weather" in words(at)
     choose(at, "long_tail.cells.slice", "hour")
+    choose(at, "long_tail.cells.slice", "day")
+    assert "knows nothing of weather" in words(at)
+    assert by_key(at, "long_tail.cells.group.day.None").options == ["all", "weekday", "weekday in bad weather", "weekend"]
+    choose(at, "long_tail.cells.group.day.None", "weekday in bad weather")
+    flows = open_city("aldhaven").table("outflow")
+    wet = flows[flows["day_type"] == "weekday in bad weather"].set_index("cell_id").filter(regex=r"h\d\d").sum(axis=1)
+    run = next(r.id for r in list_runs() if r.name == "aldhaven")
+    shown = next(frame.value["observed"].sum() for frame in at.dataframe if "observed" in frame.value.columns)
+    assert shown == pytest.approx(wet[list(cell_data.test_cells(run))].sum(), rel=1e-4)
 
 
 def test_runs_of_two_kinds_of_day_are_compared_as_the_page_advises(page) -> None:
     """The run of weekends is judged on the same cells: it is offered under its day type, and shown beside its own flows."""
     at = page("long_tail")
-    assert "can then be chosen under Compared" in words(at)
+    choose(at, "long_tail.cells.slice", "day")
+    assert "can be chosen under Compared" in words(at)
     offered = {label.split(" · ")[0]: label for label in by_key(at, "long_tail.cells.series").options if "day type" in label}
     days = {name: label.split(" · ")[-1] for name, label in offered.items()}
     assert days == {"aldhaven": "day type weekday", "second": "day type weekday", "weekends": "day type weekend"}
@@ -277,6 +288,32 @@ def test_the_form_makes_the_edit(page) -> None:
     assert_healthy(at)
     (edit,) = at.session_state["mobiscope.what_if.cells.stack"][1].done
     assert isinstance(edit, DropModality) and edit.modality == "satellite"
+
+
+def test_an_hour_is_taken_for_another_and_a_bin_forced_by_the_name_of_its_trips(page) -> None:
+    """Edits of the model reach all cells; both stand in the list in words, and a baseline says that it has no mechanism."""
+    at = page("what_if")
+    by_key(at, "what_if.cells.kind").set_value("Hours").run()
+    choose(at, "what_if.cells.hour", 7)
+    button(at, "Take it so").click().run()
+    assert_healthy(at)
+    assert "With 1 edit, 36 of 36 cells change" in at.markdown[0].value and "take 07 h for 18 h" in words(at)
+    by_key(at, "what_if.cells.kind").set_value("Mechanism").run()
+    labelled = {item.label: item for item in at.selectbox}
+    labelled["Probe"].set_value("head.probability").run()
+    next(item for item in at.selectbox if item.label == "Action").set_value("force").run()
+    bins = next(item for item in at.selectbox if item.label == "Which bin")
+    assert bins.options[0].startswith("below ") and bins.options[-1].startswith("from ")
+    bins.set_value(3).run()
+    button(at, "Override").click().run()
+    assert_healthy(at)
+    first, second = at.session_state["mobiscope.what_if.cells.stack"][1].done
+    assert first == TakeHour(hour=7, as_hour=18)
+    assert second == OverrideProbe(probe="head.probability", action="force", index=3, entry=bins.options[3])
+    assert f"“{bins.options[3]}”" in words(at)
+    button(at, "Start over").click().run()
+    choose(at, "what_if.cells.predictor", by_key(at, "what_if.cells.predictor").options[1])
+    assert "No mechanism to override" in words(at)
 
 
 def test_an_uploaded_height_tile_keeps_its_metres_and_what_lies_outside(page) -> None:

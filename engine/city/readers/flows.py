@@ -11,6 +11,7 @@ from engine.city.checks import Ledger
 from engine.city.readers.base import FieldSpec, FileChoices, OptionSpec, ReadContext, Reader, ReadResult, SniffedFile
 from engine.city.readers.frames import dates_of, map_by_name, numbers_of, plain_name, read_text_frame, settle_mapping
 from engine.city.schema import HOURS
+from engine.city.weather import WEEKDAY_IN_BAD_WEATHER, WEEKDAY_IN_FAIR_WEATHER, bad_days
 from engine.errors import IngestError, Problem
 
 Direction = Literal["outflow", "inflow"]
@@ -64,7 +65,7 @@ class FlowReader(Reader):
         OptionSpec("missing_is_zero", "empty numbers mean that nobody travelled", False, (True, False)),
         OptionSpec("day_first", "the day stands before the month in dates such as 03/04/2012", None, (True, False, None)),
     )
-    reads_after: ClassVar[tuple[str, ...]] = ("cells",)
+    reads_after: ClassVar[tuple[str, ...]] = ("cells", "weather")
 
     def recognise(self, file: SniffedFile) -> float:
         """By its columns: an id and 24 hours, or an id, an hour and a number."""
@@ -107,7 +108,14 @@ class FlowReader(Reader):
         hour = np.zeros(len(frame), dtype=np.int64) if hours else self._hours(frame[mapping["hour"]], keep, mapping["hour"], ledger)
         lost = placed & ~keep
         self._drop_repeated(frame, frame_ids, labels, dates, hour, keep, ledger)
-        days_of_zones = pd.DataFrame({"cell_id": frame_ids, "label": labels, "date": pd.NaT if dates is None else dates})
+        days_of_zones = pd.DataFrame(
+            {
+                "cell_id": frame_ids,
+                "label": labels,
+                "date": pd.NaT if dates is None else dates,
+                "weather": _weather_of(dates, context.tables.get("weather")),
+            }
+        )
         unknown = self._drop_incomplete(days_of_zones, lost, 24 if hours else 1, keep, ledger)
         ledger.close()
         if ledger.is_refused:
@@ -316,6 +324,13 @@ def hour_columns(columns: tuple[str, ...]) -> list[str]:
     return [found[hour] for hour in range(24)] if len(found) == 24 else []
 
 
+def _weather_of(dates: pd.Series | None, weather: pd.DataFrame | None) -> pd.Series | str:
+    """(row,) `bad`, `fair`, or "" where it is unknown."""
+    if dates is None or weather is None:
+        return ""
+    return dates.map(bad_days(weather)).map({1.0: "bad", 0.0: "fair"}).fillna("")
+
+
 def _as_long(
     days_of_zones: pd.DataFrame, hour: npt.NDArray[np.int64], block: npt.NDArray[np.float64], keep: npt.NDArray[np.bool_]
 ) -> pd.DataFrame:
@@ -332,14 +347,16 @@ def _average_day(long: pd.DataFrame, unknown: pd.DataFrame, ledger: Ledger) -> p
     Known are all dates of the table but the cell's own in `unknown`.
     """
     if long["date"].notna().all() and len(long):
-        parts = []
-        given = set(long["label"])
-        for kind in sorted(given | {"all"}):
-            chosen, gaps = (table if kind not in given else table[table["label"] == kind] for table in (long, unknown))
-            dates = pd.concat([chosen["date"], gaps["date"]]).nunique()
+        parts, days = [], {}
+        for kind, wanted in _kinds_of_day(long).items():
+            chosen, gaps = (table[(table[list(wanted)] == pd.Series(wanted)).all(axis=1)] for table in (long, unknown))
+            days[kind] = pd.concat([chosen["date"], gaps["date"]]).nunique()
             part = chosen.groupby(["cell_id", "hour"], as_index=False)["value"].sum()
-            known = dates - part["cell_id"].map(gaps.groupby("cell_id")["date"].nunique()).fillna(0)
+            known = days[kind] - part["cell_id"].map(gaps.groupby("cell_id")["date"].nunique()).fillna(0)
             parts.append(part.assign(label=kind, value=part["value"] / known))
+        if WEEKDAY_IN_BAD_WEATHER in days:
+            bad, fair = days[WEEKDAY_IN_BAD_WEATHER], days[WEEKDAY_IN_FAIR_WEATHER]
+            ledger.repair(f"Weekdays were averaged by the daily weather too: {bad:,} in bad and {fair:,} in fair weather.")
         long = pd.concat(parts, ignore_index=True)
         ledger.repair("Trips were averaged over the dates of the table; an hour of a zone without a row counts as no trips.")
         if len(unknown):
@@ -352,6 +369,17 @@ def _average_day(long: pd.DataFrame, unknown: pd.DataFrame, ledger: Ledger) -> p
     wide = wide.fillna(0.0).set_axis(list(HOURS), axis=1).reset_index().rename(columns={"label": "day_type"})
     wide.columns.name = None
     return wide.astype({"cell_id": "str", "day_type": "str"} | dict.fromkeys(HOURS, "float64"))
+
+
+def _kinds_of_day(long: pd.DataFrame) -> dict[str, dict[str, str]]:
+    """Kind of day to what its rows have; weekdays by weather where there are some of either."""
+    kinds: dict[str, dict[str, str]] = {label: {"label": label} for label in sorted(set(long["label"]) - {"all"})}
+    kinds["all"] = {"label": "all"} if "all" in set(long["label"]) else {}
+    weekdays = long.loc[long["label"] == "weekday", "weather"]
+    if {"bad", "fair"} <= set(weekdays):
+        kinds[WEEKDAY_IN_BAD_WEATHER] = {"label": "weekday", "weather": "bad"}
+        kinds[WEEKDAY_IN_FAIR_WEATHER] = {"label": "weekday", "weather": "fair"}
+    return kinds
 
 
 def _divide(table: pd.DataFrame, days: float) -> pd.DataFrame:

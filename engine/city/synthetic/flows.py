@@ -8,7 +8,7 @@ With productions P, attractions A and exchange K_ij = exp(-d_ij / reach) between
 
     access_i = sum_j K_ij A_j,   out_i = P_i (floor + access_i / mean access) ** elasticity,   T_ij = out_i K_ij A_j / access_i,
 
-so that at every hour the trips that leave are the trips that arrive.
+so that at every hour the trips that leave are the trips that arrive. Bad weather shortens the reach and empties parks and seafront.
 """
 
 from dataclasses import dataclass
@@ -19,11 +19,13 @@ from engine.city.synthetic.buildings import Buildings
 from engine.city.synthetic.cells import Cells
 from engine.city.synthetic.layout import FUNCTIONS, Layout
 from engine.city.synthetic.plan import CELL_M
+from engine.city.synthetic.weather import BAD_WEATHER_REACH
+from engine.city.weather import WEEKDAY_IN_BAD_WEATHER
 
 REACH_M = 750.0
 ELASTICITY = 1.1
 FLOOR = 0.12  # some leave even where nothing is near
-DAY_TYPES = ("weekday", "weekend")
+DAY_TYPES = ("weekday", "weekend", WEEKDAY_IN_BAD_WEATHER)
 
 Bumps = tuple[tuple[float, float, float], ...]  # (local hour, width in hours, height)
 
@@ -36,6 +38,7 @@ class Rhythm:
         leaves, comes: Bumps of the weekday curve.
         night: Floor of the curve relative to its highest bump.
         weekend: Weekend trips relative to a weekday's.
+        wet: Trips of a weekday in bad weather relative to one in fair: people leave the open air for shops, and some stay in.
         late: Hours by which the weekend runs later.
         per_floor, per_ground: Trips an hour at the peak per 1,000 m2 of floor area and per hectare of ground.
     """
@@ -44,6 +47,7 @@ class Rhythm:
     comes: Bumps
     night: float
     weekend: float
+    wet: float
     late: float
     per_floor: float
     per_ground: float
@@ -53,52 +57,52 @@ RHYTHMS: dict[str, Rhythm] = {
     "residential": Rhythm(
         leaves=((7.8, 1.1, 1.0), (12.5, 3.0, 0.3), (18.6, 1.8, 0.3)),
         comes=((17.9, 1.7, 1.0), (13.0, 3.0, 0.3)),
-        night=0.03, weekend=0.75, late=2.2, per_floor=4.0, per_ground=0.6,
+        night=0.03, weekend=0.75, wet=0.9, late=2.2, per_floor=4.0, per_ground=0.6,
     ),
     "business": Rhythm(
         leaves=((12.4, 0.8, 0.3), (17.5, 1.2, 1.0)),
         comes=((8.6, 1.0, 1.0), (13.1, 0.9, 0.25)),
-        night=0.012, weekend=0.16, late=1.5, per_floor=1.5, per_ground=0.6,
+        night=0.012, weekend=0.16, wet=0.97, late=1.5, per_floor=1.5, per_ground=0.6,
     ),
     "shopping": Rhythm(
         leaves=((13.2, 2.2, 0.6), (18.1, 1.8, 1.0)),
         comes=((11.3, 1.8, 0.8), (15.8, 2.2, 1.0)),
-        night=0.01, weekend=1.55, late=0.6, per_floor=2.6, per_ground=0.8,
+        night=0.01, weekend=1.55, wet=1.1, late=0.6, per_floor=2.6, per_ground=0.8,
     ),
     "nightlife": Rhythm(
         leaves=((23.2, 1.6, 1.0), (14.0, 1.6, 0.3), (2.0, 1.4, 0.4)),
         comes=((20.2, 1.6, 1.0), (12.7, 1.2, 0.35)),
-        night=0.05, weekend=1.9, late=1.0, per_floor=1.5, per_ground=0.8,
+        night=0.05, weekend=1.9, wet=0.8, late=1.0, per_floor=1.5, per_ground=0.8,
     ),
     "campus": Rhythm(
         leaves=((12.2, 0.9, 0.45), (16.3, 1.8, 1.0), (20.8, 1.2, 0.2)),
         comes=((9.2, 1.1, 1.0), (13.4, 1.0, 0.4)),
-        night=0.012, weekend=0.3, late=1.5, per_floor=3.6, per_ground=0.8,
+        night=0.012, weekend=0.3, wet=0.95, late=1.5, per_floor=3.6, per_ground=0.8,
     ),
     "industry": Rhythm(
         leaves=((6.3, 0.7, 0.4), (14.3, 0.7, 1.0), (22.3, 0.7, 0.6)),
         comes=((5.8, 0.7, 1.0), (13.7, 0.7, 0.9), (21.6, 0.7, 0.5)),
-        night=0.03, weekend=0.45, late=0.0, per_floor=2.4, per_ground=0.8,
+        night=0.03, weekend=0.45, wet=1.0, late=0.0, per_floor=2.4, per_ground=0.8,
     ),
     "station": Rhythm(
         leaves=((8.2, 1.0, 1.0), (17.8, 1.5, 0.7), (12.5, 4.0, 0.35)),
         comes=((17.4, 1.2, 1.0), (7.8, 1.1, 0.7), (13.0, 4.0, 0.3)),
-        night=0.05, weekend=0.7, late=1.0, per_floor=4.0, per_ground=3.0,
+        night=0.05, weekend=0.7, wet=0.95, late=1.0, per_floor=4.0, per_ground=3.0,
     ),
     "seafront": Rhythm(
         leaves=((17.2, 2.2, 1.0), (21.6, 1.2, 0.4)),
         comes=((11.0, 1.8, 0.8), (14.5, 2.0, 1.0)),
-        night=0.02, weekend=1.8, late=0.5, per_floor=2.4, per_ground=1.2,
+        night=0.02, weekend=1.8, wet=0.4, late=0.5, per_floor=2.4, per_ground=1.2,
     ),
     "park": Rhythm(
         leaves=((11.0, 1.6, 0.4), (16.8, 2.0, 1.0)),
         comes=((9.6, 1.6, 0.4), (14.6, 2.0, 1.0)),
-        night=0.008, weekend=1.9, late=0.6, per_floor=0.0, per_ground=5.0,
+        night=0.008, weekend=1.9, wet=0.3, late=0.6, per_floor=0.0, per_ground=5.0,
     ),
     "countryside": Rhythm(
         leaves=((8.0, 1.5, 0.8), (16.5, 3.0, 0.6)),
         comes=((17.8, 1.8, 1.0), (11.0, 3.0, 0.5)),
-        night=0.03, weekend=1.1, late=1.5, per_floor=3.0, per_ground=0.5,
+        night=0.03, weekend=1.1, wet=0.7, late=1.5, per_floor=3.0, per_ground=0.5,
     ),
 }  # fmt: skip
 
@@ -115,9 +119,9 @@ def make_flows(layout: Layout, buildings: Buildings, cells: Cells, rng: np.rando
     """Trips out of and into every cell."""
     size = _sizes(layout, buildings, cells)
     level = np.exp(rng.normal(0, 0.06, (2, len(cells), 1)))
-    kernel = exchange(cells)
     out, into = [], []
     for day_type in DAY_TYPES:
+        kernel = exchange(cells, REACH_M * (BAD_WEATHER_REACH if day_type == WEEKDAY_IN_BAD_WEATHER else 1.0))
         production = _curves(size, day_type, leaving=True) * level[0] * np.exp(rng.normal(0, 0.03, (len(cells), 24)))
         attraction = _curves(size, day_type, leaving=False) * level[1] * np.exp(rng.normal(0, 0.03, (len(cells), 24)))
         access = kernel @ attraction
@@ -128,10 +132,10 @@ def make_flows(layout: Layout, buildings: Buildings, cells: Cells, rng: np.rando
     return Flows(np.stack(out), np.stack(into))
 
 
-def exchange(cells: Cells) -> np.ndarray:
+def exchange(cells: Cells, reach_m: float = REACH_M) -> np.ndarray:
     """(cell, cell) how readily people go from one cell to another, zero within a cell."""
     away = np.hypot(cells.west[:, None] - cells.west, cells.south[:, None] - cells.south)
-    kernel = np.exp(-away / REACH_M)
+    kernel = np.exp(-away / reach_m)
     np.fill_diagonal(kernel, 0.0)
     return kernel
 
@@ -166,4 +170,4 @@ def function_curve(function: str, day_type: str, leaving: bool) -> np.ndarray:
         away = np.abs(hour - centre - (rhythm.late if weekend else 0.0)) % 24
         width = width * (1.35 if weekend else 1.0)
         curve += height * np.exp(-0.5 * (np.minimum(away, 24 - away) / width) ** 2)
-    return curve * (rhythm.weekend if weekend else 1.0)
+    return curve * {"weekend": rhythm.weekend, WEEKDAY_IN_BAD_WEATHER: rhythm.wet}.get(day_type, 1.0)

@@ -13,11 +13,10 @@ from engine.city.synthetic.categories import CATEGORIES
 from engine.city.synthetic.layout import Layout
 from engine.city.synthetic.people import INDOORS, ROLES, Near, Person, Slot, categories_of
 from engine.city.synthetic.places import Places
-from engine.city.synthetic.weather import Weather
+from engine.city.synthetic.weather import BAD_WEATHER_REACH, Weather
 
 REACH_M = {"home": 900.0, "base": 700.0, "here": 800.0, "centre": 1_800.0}
 METRES_PER_MINUTE = 220.0  # walking, cycling and riding mixed
-BAD_WEATHER_REACH = 0.6
 ON_THE_WAY_M = 1_000.0
 ZIPF = 1.8  # exponent of the ranking of a person's favourites
 FIXED = {"home": "home", "hotel": "home", "work": "base", "study": "base", "shift": "base", "cowork": "base"}

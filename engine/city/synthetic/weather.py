@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+BAD_WEATHER_REACH = 0.6  # of the distance people go on other days
+
 
 @dataclass(frozen=True)
 class Weather:

@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from engine.city.cell_samples import build_cell_samples
 from engine.city.cell_splits import CellSplit
+from engine.city.city import City
+from engine.city.schema import HOURS
 from engine.errors import MobiscopeError
 from engine.evaluation.flow_metrics import FLOW_METRICS
 from engine.evaluation.flow_report import FLOW_SLICES, METRIC_COLUMNS, evaluate_curves, flow_deciles
@@ -60,13 +63,29 @@ def test_a_perfect_predictor_is_perfect_and_half_is_half(evaluation):
 
 
 def test_the_table_has_the_columns_pages_read_and_every_slice(evaluation, city, cells):
-    """The same columns as next-location evaluation; 24 hours, 5 periods, 10 deciles, 5 districts, 3 parts; each metric in each group."""
+    """The same columns as next-location evaluation; 24 hours, 5 periods, 10 deciles, a kind of day, 5 districts, 3 parts; each metric in each group."""
     table = evaluation.metrics
     assert list(table.columns) == METRIC_COLUMNS
     groups = table[table["predictor"] == "half"].groupby("slice")["group"].nunique().to_dict()
-    assert groups == {"all": 1, "hour": 24, "period": 5, "decile": 10, "district": 5, "part": 3}
+    assert groups == {"all": 1, "hour": 24, "period": 5, "decile": 10, "day": 1, "district": 5, "part": 3}
     assert set(groups) == {"all", *FLOW_SLICES}
     assert table.groupby(["predictor", "slice", "group"]).size().eq(len(FLOW_METRICS)).all()
+
+
+def test_the_same_curves_are_judged_by_the_flows_of_every_kind_of_day(city, cells, inputs):
+    """A day with half the trips: who is right about all days is wrong by as much as happened then; a day without a trip is none."""
+    flows = city.table("outflow")
+    half, none = (
+        flows.assign(day_type=day, **{hour: factor * flows[hour] for hour in HOURS})
+        for day, factor in (("rain", 0.5), ("strike", 0))
+    )
+    tables = {"cells": city.table("cells"), "outflow": pd.concat([flows, half, none], ignore_index=True)}
+    days = City.build("Days", tables, time_zone="UTC")
+    found = evaluate_curves([Off("right", "Right", 1.0, cells.outflow)], inputs, cells, days)
+    table = found.metrics[found.metrics["slice"] == "day"].set_index(["group", "metric"])["value"]
+    assert set(table.index.get_level_values("group")) == {"all", "rain"}
+    assert table["all", "wape"] == 0 and table["rain", "wape"] == pytest.approx(1)
+    assert table["rain", "shape"] == pytest.approx(1)
 
 
 def test_slices_add_up_to_the_whole(evaluation):

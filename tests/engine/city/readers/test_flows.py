@@ -24,12 +24,14 @@ def zones(*ids):
 def flows(tmp_path):
     """Writes a table and reads it with the zones a, b and c known; options and mappings are passed on."""
 
-    def read_flows(text, name="outflow.csv", cells=("a", "b", "c"), mapping=None, limit=None, **options):
+    def read_flows(text, name="outflow.csv", cells=("a", "b", "c"), mapping=None, limit=None, weather=None, **options):
         path = tmp_path / "flows.csv"
         path.write_text(text)
         file = sniff(path, name, tmp_path)
         assert READER.recognise(file) > 0.8
         tables = {"cells": zones(*cells)} if cells else {}
+        if weather is not None:
+            tables["weather"] = weather
         context = ReadContext(tmp_path, tables=tables, limit_rows=limit)
         result = READER.read(file, FileChoices(mapping=mapping or {}, options=options), context)
         for table, frame in result.tables.items():
@@ -102,6 +104,22 @@ def test_dates_become_averages_of_all_days_weekdays_and_weekends(flows):
     table = flows(text).tables["outflow"].set_index(["cell_id", "day_type"])["h08"]
     assert table["a", "weekday"] == 15 and table["a", "weekend"] == 40 and table["a", "all"] == pytest.approx(70 / 3)
     assert table["b", "weekday"] == 5 and table["b", "all"] == pytest.approx(10 / 3)
+
+
+def test_weekdays_are_averaged_by_weather_too_where_it_is_known(flows):
+    """Wednesday 4 April was wet, Thursday and Friday fair, Monday 9 unknown; Saturday's storm is no weekday."""
+    days = pd.to_datetime(["2012-04-04", "2012-04-05", "2012-04-06", "2012-04-07"])
+    weather = pd.DataFrame({"date": days, "precipitation_mm": [12.0, 0.0, 1.0, 40.0]})
+    trips = {"2012-04-04": 6, "2012-04-05": 10, "2012-04-06": 20, "2012-04-07": 2, "2012-04-09": 40}
+    text = "\n".join(["cell,date,hour,trips", *(f"a,{date},8,{number}" for date, number in trips.items()), "b,2012-04-05,8,4"])
+    result = flows(text, weather=weather)
+    table = result.tables["outflow"].set_index(["cell_id", "day_type"])["h08"]
+    assert table["a", "weekday in bad weather"] == 6 and table["a", "weekday in fair weather"] == 15
+    assert table["a", "weekday"] == 19 and table["a", "weekend"] == 2
+    assert table["b", "weekday in fair weather"] == 2, "two fair weekdays, nobody on one of them"
+    assert any("1 in bad and 2 in fair weather" in sentence for sentence in result.cards[0].repairs)
+    always_fair = weather.assign(precipitation_mm=0.0)
+    assert set(flows(text, weather=always_fair).tables["outflow"]["day_type"]) == {"all", "weekday", "weekend"}
 
 
 def test_types_of_day_are_understood_and_other_labels_kept(flows):

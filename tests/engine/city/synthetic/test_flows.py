@@ -17,6 +17,9 @@ from engine.city.synthetic.plan import TINY
 HOUR_COLUMNS = list(HOURS)
 
 
+WET = "weekday in bad weather"
+
+
 def by_function(city: City, day_type: str) -> pd.DataFrame:
     """(function, hour) mean outflow."""
     truth, flows = city.table("truth"), city.table("outflow")
@@ -36,7 +39,7 @@ def test_every_cell_has_every_day_type_and_no_negative_trip(demo_city: City):
     cells = demo_city.table("cells")["cell_id"]
     for table in ("outflow", "inflow"):
         flows = demo_city.table(table)
-        assert flows["day_type"].value_counts().to_dict() == dict.fromkeys(("all", "weekday", "weekend"), len(cells))
+        assert flows["day_type"].value_counts().to_dict() == dict.fromkeys(("all", "weekday", "weekend", WET), len(cells))
         assert set(flows["cell_id"]) == set(cells)
         assert np.isfinite(flows[HOUR_COLUMNS]).all(axis=None) and (flows[HOUR_COLUMNS] >= 0).all(axis=None)
 
@@ -45,6 +48,13 @@ def test_an_average_day_is_five_weekdays_and_two_weekend_days(demo_city: City):
     flows = demo_city.table("outflow").set_index(["day_type", "cell_id"])[HOUR_COLUMNS]
     expected = (5 * flows.loc["weekday"] + 2 * flows.loc["weekend"]) / 7
     np.testing.assert_allclose(flows.loc["all"], expected.loc[flows.loc["all"].index], atol=0.002)
+
+
+def test_bad_weather_empties_the_open_air_and_keeps_people_near(demo_city: City):
+    fair, wet = (by_function(demo_city, day).sum(axis=1) for day in ("weekday", WET))
+    assert wet["park"] < 0.5 * fair["park"] and wet["seafront"] < 0.6 * fair["seafront"]
+    assert wet["business"] > 0.85 * fair["business"]
+    assert wet.sum() < fair.sum()
 
 
 def test_functions_leave_at_their_hours(demo_city: City):
