@@ -1,4 +1,7 @@
-"""The forms that make an edit of a cell: its places, buildings, pictures, words, likeness, modalities, neighbours and district."""
+"""The forms that make an edit of a cell: its places, buildings, pictures, words, likeness, modalities, neighbours and district.
+
+Two more edit the model that answers: its hours and its mechanism.
+"""
 
 import base64
 
@@ -7,9 +10,10 @@ import streamlit as st
 
 from dashboard import panels, wording
 from dashboard.cached.cell_data import CellOutlines
-from dashboard.views import cell_choice, cell_stack
+from dashboard.views import cell_choice, cell_stack, model_forms
 from engine.city.images import encode_heights, encode_png, read_heights, read_image
 from engine.errors import MobiscopeError
+from engine.models.answers import CurvePredictor
 from engine.scenarios.cell_compare import Grounds
 from engine.scenarios.cell_edits import (
     LARGEST,
@@ -24,15 +28,18 @@ from engine.scenarios.cell_edits import (
     DropModality,
     LeaveDistrictOut,
 )
-from engine.scenarios.edits import AnyEdit
+from engine.scenarios.edits import AnyEdit, TakeHour
 
-KINDS = ("Places", "Buildings", "Picture", "Words", "Likeness", "Modality", "Neighbours", "District")
+KINDS = ("Places", "Buildings", "Picture", "Words", "Likeness", "Modality", "Neighbours", "District", "Hours", "Mechanism")
 NAMES = {"satellite": "satellite tile", "height": "building heights", "street_view": "street views", "poi": "places"}
 TILE_PIXELS = 192
 
 
-def draw(kind: str, base: Grounds, outlines: CellOutlines, cell: str) -> None:
-    """The form of one kind of edit for the chosen cell."""
+def draw(kind: str, base: Grounds, outlines: CellOutlines, cell: str, predictor: CurvePredictor) -> None:
+    """The form of one kind of edit for the chosen cell, or for the model that answers."""
+    if kind == "Mechanism":
+        model_forms.draw_mechanism(predictor, _add)
+        return
     {
         "Places": _places,
         "Buildings": _buildings,
@@ -42,6 +49,7 @@ def draw(kind: str, base: Grounds, outlines: CellOutlines, cell: str) -> None:
         "Modality": _modality,
         "Neighbours": _neighbours,
         "District": _district,
+        "Hours": _hours,
     }[kind](base, outlines, cell)
 
 
@@ -187,3 +195,16 @@ def _district(base: Grounds, outlines: CellOutlines, cell: str) -> None:
     )
     if st.button("Leave it out", key="what_if.cells.leave", type="primary"):
         _add(LeaveDistrictOut(district=district))
+
+
+def _hours(base: Grounds, outlines: CellOutlines, cell: str) -> None:
+    left, right = st.columns(2)
+    hour = left.selectbox("Take", range(24), 8, format_func="{:02d} h".format, key="what_if.cells.hour")
+    others = [other for other in range(24) if other != hour]
+    as_hour = right.selectbox(
+        "For", others, others.index(18) if hour != 18 else 0, format_func="{:02d} h".format, key="what_if.cells.as_hour"
+    )
+    both_ways = st.checkbox("And the other way round", key="what_if.cells.both_ways")
+    st.caption("In all cells. What the model learnt of the one hour, as a vector, gives way to that of the other.")
+    if st.button("Take it so", key="what_if.cells.take_hour", type="primary"):
+        _add(TakeHour(hour=hour, as_hour=as_hour, both_ways=both_ways))

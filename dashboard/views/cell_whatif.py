@@ -41,7 +41,7 @@ def draw(slug: str, run_id: str) -> None:
         scenario = cell_stack.scenario(run_id)
         kind = st.selectbox("Edit its", cell_edit_forms.KINDS, key="what_if.cells.kind")
         with st.container(border=True):
-            cell_edit_forms.draw(str(kind), base, outlines, cells[0])
+            cell_edit_forms.draw(str(kind), base, outlines, cells[0], predictor)
         cell_stack.draw(scenario, predictor, run_id)
     try:
         comparison = cell_data.compared(run_id, predictor.name, scenario)
@@ -110,7 +110,8 @@ def _map(slug: str, run_id: str, comparison: CurveComparison, outlines: CellOutl
         "Drawn: trips after the edits minus trips before, in the hour of the clock; one limit on both sides for all hours. Cells that do "
         "not change by a single bit are left blank, outside of the grey outline. Edited cells are outlined in pink, the chosen one in black or "
         "white.",
-        "Read: the change reaches as many steps along the graph as the model has graph layers, and no farther.",
+        "Read: the change reaches as many steps along the graph as the model has graph layers, and no farther; an edit of the model, its "
+        "hours or its mechanism, reaches all cells.",
         "Do not conclude that people would move so: the model learnt what goes with what, not what brings about what.",
         "LMEMR specification §8.",
     )

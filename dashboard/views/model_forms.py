@@ -1,14 +1,16 @@
-"""Forms of what-ifs that a model declares: knobs to turn, experts by name, and edits of the latest visit."""
+"""Forms of what-ifs that a model declares: probes to override, knobs to turn, experts by name, and edits of the latest visit."""
 
 from collections.abc import Callable
 
 import streamlit as st
 
-from dashboard import wording
+from dashboard import panels, wording
+from engine.models.answers import CurvePredictor, Predictor
 from engine.models.base import MobilityModel
 from engine.models.declarations import Knob
 from engine.probes import Probe
-from engine.scenarios.edits import AnyEdit, ChangeStay, ShiftLast, TurnKnob
+from engine.scenarios.edits import AnyEdit, ChangeStay, OverrideProbe, ShiftLast, TurnKnob
+from engine.scenarios.mechanisms import actions_of
 
 LONGEST_TEXT = 2_000
 MECHANISMS = ("Override a probe", "Turn a setting")
@@ -27,6 +29,39 @@ def experts_first(model: MobilityModel) -> dict[str, Probe]:
     probes = model.probes()
     declared = [name for experts in model.experts().values() for name in (experts.routing, experts.raw)]
     return {name: probes[name] for name in dict.fromkeys([*declared, *probes])}
+
+
+def draw_mechanism(predictor: Predictor | CurvePredictor, add: Callable[[AnyEdit], None]) -> None:
+    """An override of what passes through a probe, or a setting turned.
+
+    Args:
+        predictor: Who answers; a baseline has no mechanism, which is said.
+        add: Takes the edit.
+    """
+    if not isinstance(predictor, MobilityModel):
+        panels.nothing("No mechanism to override", "Only models declare probes; a baseline has none.")
+        return
+    if predictor.knobs() and not wants_override():
+        draw_knobs(predictor, add)
+        return
+    probes = {name: probe for name, probe in experts_first(predictor).items() if actions_of(probe)}
+    if not probes:
+        panels.nothing("No mechanism to override", f"{wording.literal(predictor.title)} declares no probe with an action.")
+        return
+    name = st.selectbox("Probe", list(probes), key="what_if.probe")
+    probe = probes[name]
+    st.caption(wording.literal(f"{probe.kind}: {probe.meaning}", limit=300))
+    actions = {action.name: action for action in actions_of(probe)}
+    chosen = actions[st.selectbox("Action", list(actions), key=f"what_if.probe_action.{probe.kind}.{probe.axes[-1]}")]
+    st.caption(wording.literal(chosen.meaning, limit=200))
+    index, entry, amount = None, "", None
+    if chosen.needs_index:
+        index, entry = pick_entry(predictor, name, probe)
+    if chosen.amount:
+        low, default, high = chosen.amount
+        amount = st.slider("Amount", low, high, default, key=f"what_if.amount.{chosen.name}")
+    if st.button("Override", key="what_if.override", type="primary"):
+        add(OverrideProbe(probe=name, action=chosen.name, index=index, entry=entry, amount=amount))
 
 
 def draw_knobs(model: MobilityModel, add: Callable[[AnyEdit], None]) -> None:

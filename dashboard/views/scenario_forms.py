@@ -9,7 +9,6 @@ from dashboard.views import model_forms, scenario_stack
 from engine.city.samples import Places
 from engine.errors import MobiscopeError
 from engine.models.answers import Predictor
-from engine.models.base import MobilityModel
 from engine.scenarios.edits import (
     AddPlace,
     AnyEdit,
@@ -19,11 +18,9 @@ from engine.scenarios.edits import (
     HideVisits,
     KeepLast,
     MovePlace,
-    OverrideProbe,
     RetagPlace,
     ShuffleVisits,
 )
-from engine.scenarios.mechanisms import ACTIONS
 
 KINDS = ("Place", "Moment", "History", "Mechanism")
 _CLICKED, _LONGITUDE, _LATITUDE = "what_if.clicked", "what_if.longitude", "what_if.latitude"
@@ -55,7 +52,7 @@ def draw(
         case "History":
             _history(history)
         case _:
-            _mechanism(predictor)
+            model_forms.draw_mechanism(predictor, _add)
 
 
 def _add(edit: AnyEdit) -> None:
@@ -140,30 +137,3 @@ def _history(history: list[str]) -> None:
         ):
             _add(ShuffleVisits(seed=0))
     model_forms.draw_last_visit(_add)
-
-
-def _mechanism(predictor: Predictor) -> None:
-    if not isinstance(predictor, MobilityModel):
-        panels.nothing("No mechanism to override", "A baseline counts; only models declare probes.")
-        return
-    if predictor.knobs() and not model_forms.wants_override():
-        model_forms.draw_knobs(predictor, _add)
-        return
-    probes = {name: probe for name, probe in model_forms.experts_first(predictor).items() if ACTIONS[probe.kind]}
-    if not probes:
-        panels.nothing("No mechanism to override", f"{wording.literal(predictor.title)} declares no probe with an action.")
-        return
-    name = st.selectbox("Probe", list(probes), key="what_if.probe")
-    probe = probes[name]
-    st.caption(wording.literal(f"{probe.kind}: {probe.meaning}", limit=300))
-    actions = {action.name: action for action in ACTIONS[probe.kind]}
-    chosen = actions[st.selectbox("Action", list(actions), key=f"what_if.probe_action.{probe.kind}")]
-    st.caption(wording.literal(chosen.meaning, limit=200))
-    index, entry, amount = None, "", None
-    if chosen.needs_index:
-        index, entry = model_forms.pick_entry(predictor, name, probe)
-    if chosen.amount:
-        low, default, high = chosen.amount
-        amount = st.slider("Amount", low, high, default, key=f"what_if.amount.{chosen.name}")
-    if st.button("Override", key="what_if.override", type="primary"):
-        _add(OverrideProbe(probe=name, action=chosen.name, index=index, entry=entry, amount=amount))

@@ -18,6 +18,7 @@ Where we differ, and why (`docs/lmemr.md` has the numbers):
 - Beside the published read-out (exp of the mean log flow, which understates totals) there is the expected flow, and an interval.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
@@ -370,8 +371,12 @@ class LMEMR(GridModel):
         }
 
     def entry_names(self, probe: str) -> tuple[str, ...]:
-        """Modalities, where a probe has a weight for each."""
-        return self.modalities if self.probes()[probe].axes[-1] == "modality" else ()
+        """Modalities, and bins by the trips in them, where a probe has a weight for each."""
+        edges = self.head.trips(self.head.edges[1:-1]).tolist()
+        bounds = [np.format_float_positional(edge, 3, fractional=False, trim="-") for edge in edges]
+        between = (f"{low} to {high} trips" for low, high in itertools.pairwise(bounds))
+        bins = (f"below {bounds[0]} trips", *between, f"from {bounds[-1]} trips")
+        return {"modality": self.modalities, "bin": bins}.get(self.probes()[probe].axes[-1], ())
 
     def _needs(self, modality: str, effect: Effect) -> Effect:
         if modality in self.modalities:

@@ -32,6 +32,7 @@ from engine.scenarios.edits import (
     RetagPlace,
     ShiftLast,
     ShuffleVisits,
+    TakeHour,
     TurnKnob,
 )
 from engine.scenarios.last_visit import shift_last, stay_for
@@ -228,10 +229,12 @@ def mechanism_of(scenario: Scenario, predictor: Predictor | CurvePredictor) -> I
     """Puts the scenario's overrides into the model, in their order, and turns its knobs while the block runs.
 
     Raises:
-        ScenarioError: If the predictor has no such probe, the action does not fit it, or its entries are called otherwise.
+        ScenarioError: If the predictor has no such probe or no vectors of hours, the action does not fit, or its entries are called
+            otherwise.
         ConfigError: If it has no such knob, or the value is out of range.
     """
-    edits = [edit for edit in scenario.edits if isinstance(edit, OverrideProbe)]
+    edits = [edit for edit in scenario.edits if isinstance(edit, OverrideProbe | TakeHour)]
+    overrides = [edit for edit in edits if isinstance(edit, OverrideProbe)]
     turns = {edit.knob: edit.value for edit in scenario.edits if isinstance(edit, TurnKnob)}
     if not edits and not turns:
         yield
@@ -239,10 +242,10 @@ def mechanism_of(scenario: Scenario, predictor: Predictor | CurvePredictor) -> I
     if not isinstance(predictor, MobilityModel):
         raise ScenarioError(f"{predictor.title} has no mechanism to override; only models with probes do.")
     known = predictor.probes()
-    unknown = [edit.probe for edit in edits if edit.probe not in known]
+    unknown = [edit.probe for edit in overrides if edit.probe not in known]
     if unknown:
         raise ScenarioError(f"{predictor.title} has no probe {', '.join(unknown)}; it has {', '.join(known)}.")
-    for edit in edits:
+    for edit in overrides:
         check_entry(edit, predictor.entry_names(edit.probe), predictor.title)
     with predictor.turned(**turns), override(predictor, build_overrides(edits, known)):
         yield

@@ -182,6 +182,27 @@ class TurnKnob(Edit):
         return f"turn {self.knob} to {shown if len(shown) <= 60 else shown[:59] + '…'}"
 
 
+class TakeHour(Edit):
+    """The model takes an hour of the day for another one: what it learnt of the one, as a vector, gives way to that of the other."""
+
+    subject: ClassVar[Subject] = "mechanism"
+    kind: Literal["take_hour"] = "take_hour"
+    hour: int = Field(ge=0, le=23, description="Local hour that is taken for another one.")
+    as_hour: int = Field(ge=0, le=23, description="Local hour that it is taken for.")
+    both_ways: bool = Field(False, description="The other one is taken for this one too: the two change places.")
+
+    @model_validator(mode="after")
+    def _two_hours(self) -> "TakeHour":
+        if self.hour == self.as_hour:
+            raise ValueError("an hour is already itself; name another one")
+        return self
+
+    def describe(self) -> str:
+        """The edit as a phrase."""
+        back = f" and {self.as_hour:02d} h for {self.hour:02d} h" if self.both_ways else ""
+        return f"take {self.hour:02d} h for {self.as_hour:02d} h{back}"
+
+
 class OverrideProbe(Edit):
     """What passes through a probe of the model is replaced."""
 
@@ -223,6 +244,7 @@ AnyEdit = Annotated[
     | ChangeStay
     | ShiftLast
     | TurnKnob
+    | TakeHour
     | OverrideProbe
     | CellChange,
     Field(discriminator="kind"),

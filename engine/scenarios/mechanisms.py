@@ -9,7 +9,7 @@ from torch import Tensor
 
 from engine.errors import ScenarioError
 from engine.probes import Kind, Probe
-from engine.scenarios.edits import OverrideProbe
+from engine.scenarios.edits import OverrideProbe, TakeHour
 
 
 @dataclass(frozen=True)
@@ -27,16 +27,16 @@ _SCALE = Action("scale", "multiplied by the amount", amount=(0.0, 1.0, 3.0))
 
 ACTIONS: dict[Kind, tuple[Action, ...]] = {
     "attention": (
-        Action("flatten", "every visit that could be looked at gets the same weight"),
-        Action("sharpen", "only the most attended visit counts"),
+        Action("flatten", "everything that could be looked at gets the same weight"),
+        Action("sharpen", "only what is looked at most counts"),
     ),
     "gate": (Action("force", "set to the amount for everyone", amount=(0.0, 0.5, 1.0)),),
     "embedding": (_ZERO, _SCALE, Action("average", "everyone gets the mean of the batch: differences are gone")),
     "routing": (
-        Action("silence", "this one is never asked; the others share its weight", needs_index=True),
-        Action("force", "only this one is asked", needs_index=True),
+        Action("silence", "this one counts for nothing; the others share its weight", needs_index=True),
+        Action("force", "only this one counts", needs_index=True),
         Action("dose", "this one gets the amount, the others share the rest", needs_index=True, amount=(0.0, 0.5, 1.0)),
-        Action("flatten", "all are asked alike"),
+        Action("flatten", "all count alike"),
     ),
     "similarity": (_ZERO, _SCALE),
     "curve": (_SCALE,),
@@ -45,13 +45,18 @@ ACTIONS: dict[Kind, tuple[Action, ...]] = {
 }
 
 
+def actions_of(probe: Probe) -> tuple[Action, ...]:
+    """What may be done to a probe: what fits its kind; probabilities of bins are shared out like weights of experts."""
+    return ACTIONS["routing" if probe.axes[-1] == "bin" else probe.kind]
+
+
 def build_override(edit: OverrideProbe, probe: Probe) -> Callable[[Tensor], Tensor]:
     """The function that an override edit puts into a probe.
 
     Raises:
-        ScenarioError: If the action does not fit the probe's kind, or lacks its index or amount.
+        ScenarioError: If the action does not fit the probe, or lacks its index or amount.
     """
-    offered = {action.name: action for action in ACTIONS[probe.kind]}
+    offered = {action.name: action for action in actions_of(probe)}
     if edit.action not in offered:
         raise ScenarioError(
             f"`{edit.action}` cannot be done to `{edit.probe}`, which is {probe.kind}; choose {', '.join(offered) or 'nothing'}."
@@ -89,16 +94,34 @@ def check_entry(edit: OverrideProbe, names: Sequence[str], title: str) -> None:
     )
 
 
-def build_overrides(edits: Iterable[OverrideProbe], probes: Mapping[str, Probe]) -> dict[str, Callable[[Tensor], Tensor]]:
+def build_overrides(
+    edits: Iterable[OverrideProbe | TakeHour], probes: Mapping[str, Probe]
+) -> dict[str, Callable[[Tensor], Tensor]]:
     """Probe name to what the edits put there; of several edits of one probe each acts on what the one before it left.
 
     Raises:
-        ScenarioError: As `build_override`.
+        ScenarioError: As `build_override`; if an hour is edited where no probe has a vector for each.
     """
     steps: dict[str, list[Callable[[Tensor], Tensor]]] = {}
     for edit in edits:
-        steps.setdefault(edit.probe, []).append(build_override(edit, probes[edit.probe]))
+        if isinstance(edit, TakeHour):
+            hourly = [name for name, probe in probes.items() if probe.axes == ("hour", "feature")]
+            if not hourly:
+                raise ScenarioError(f"To {edit.describe()} a model needs a vector for each hour of the day; this one has none.")
+            for name in hourly:
+                steps.setdefault(name, []).append(partial(_taken, edit))
+        else:
+            steps.setdefault(edit.probe, []).append(build_override(edit, probes[edit.probe]))
     return {name: partial(_in_turn, tuple(changes)) for name, changes in steps.items()}
+
+
+def _taken(edit: TakeHour, vectors: Tensor) -> Tensor:
+    """(hour, feature) with one hour's vector in the place of another's."""
+    changed = vectors.clone()
+    changed[edit.hour] = vectors[edit.as_hour]
+    if edit.both_ways:
+        changed[edit.as_hour] = vectors[edit.hour]
+    return changed
 
 
 def _in_turn(changes: tuple[Callable[[Tensor], Tensor], ...], value: Tensor) -> Tensor:

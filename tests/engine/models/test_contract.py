@@ -278,13 +278,13 @@ def test_declared_embeddings_have_a_row_per_id(name, data, build):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_entries_of_a_probe_have_a_name_each_or_none(name, data_of, build):
-    """Where experts or modalities are told apart by position, what stands there can be named."""
+    """Where experts, modalities or bins are told apart by position, what stands there can be named."""
     model, data = build(name).eval(), data_of(name)
     with watch(model) as seen:
         answered(model, data, MINE)
     for probe, array in ((probe, arrays[0]) for probe, arrays in seen.items() if arrays):
         axis = array.dims[-1]
-        assert len(model.entry_names(probe)) == (array.sizes[axis] if axis in ("expert", "modality") else 0), probe
+        assert len(model.entry_names(probe)) == (array.sizes[axis] if axis in ("expert", "modality", "bin") else 0), probe
 
 
 # ---- several threads ----------------------------------------------------------------------------------------------------------

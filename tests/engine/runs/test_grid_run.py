@@ -17,6 +17,7 @@ from engine.runs import Run, RunRequest, submit
 from engine.runs.building import check
 from engine.runs.request import plain_split
 from engine.scenarios.cell_edits import DropModality
+from engine.scenarios.edits import OverrideProbe, TakeHour
 from engine.scenarios.scenario import Scenario
 from tests.engine.runs.conftest import Workers, bigram_jobs, by_hand
 from tests.engine.small_grids import grid_city
@@ -128,5 +129,16 @@ def test_from_the_request_to_the_curve_of_a_cell(by_hand: Workers, own_home, tin
     assert before["r2"] == pytest.approx(overall["r2"])
     code, out, _ = _mobiscope(capsys, *whatif)
     assert code == 0 and "R² (log scale)" in out
+    probe, entry = "head.probability", loaded.model.entry_names("head.probability")[4]
+    edits = (TakeHour(hour=8, as_hour=18), OverrideProbe(probe=probe, action="silence", index=4, entry=entry))
+    mechanism = own_home / "mechanism.json"
+    mechanism.write_text(Scenario(name="Another evening", edits=edits).to_json())
+    code, out, _ = _mobiscope(capsys, "whatif", mechanism, "--run", run_id, "--json")
+    answer = json.loads(out)
+    assert code == 0 and answer["changed"] == len(cells)
+    for told in answer["cells"]:
+        assert told["hours_after"][8] == pytest.approx(told["hours_after"][18], rel=1e-5)
+    code, out, _ = _mobiscope(capsys, "whatif", mechanism, "--run", run_id)
+    assert code == 0 and "take 08 h for 18 h; silence head.probability" in " ".join(out.split())
     code, _, err = _mobiscope(capsys, *whatif, "--slice", "hour")
     assert code == 1 and "leave --slice" in err

@@ -7,7 +7,7 @@ from engine.errors import ScenarioError
 from engine.models.declarations import ExpertSet
 from engine.probes import Probe
 from engine.scenarios.apply import mechanism_of
-from engine.scenarios.edits import OverrideProbe
+from engine.scenarios.edits import OverrideProbe, TakeHour
 from engine.scenarios.mechanisms import build_override
 from engine.scenarios.scenario import Scenario
 from tests.engine.scenarios.test_last_visit import Dial
@@ -56,6 +56,33 @@ def test_flat_attention_keeps_to_what_could_be_looked_at() -> None:
 def test_an_override_that_does_not_fit_says_why(edit: dict, words: str) -> None:
     with pytest.raises(ScenarioError, match=words):
         build_override(OverrideProbe(probe="routing", **edit), ROUTING)
+
+
+def test_probabilities_of_bins_are_shared_out_like_weights_of_experts() -> None:
+    bins = Probe("curve", ("cell", "bin"), "how probable each bin is")
+    assert torch.equal(change("force", bins, index=1), torch.tensor([[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]))
+    assert torch.allclose(change("dose", bins, index=0, amount=0.8), torch.tensor([[0.8, 0.12, 0.08], [0.8, 0.2, 0.0]]))
+    with pytest.raises(ScenarioError, match="choose silence, force, dose, flatten"):
+        change("scale", bins)
+    assert torch.equal(change("scale", Probe("curve", ("cell", "hour"), "z"), amount=2.0), 2 * WEIGHTS)
+
+
+def test_an_hour_taken_for_another_has_its_vector_and_two_may_change_places() -> None:
+    """Of 24 rows the eighth becomes the eighteenth, and the other way round where that is asked; a model without hours says so."""
+    model, rows = Dial(), torch.arange(24.0)[:, None]
+    edit = TakeHour(hour=8, as_hour=18)
+    with (
+        pytest.raises(ScenarioError, match="To take 08 h for 18 h a model needs a vector for each hour"),
+        mechanism_of(Scenario(edits=(edit,)), model),
+    ):
+        pass
+    model.hours = Probe("embedding", ("hour", "feature"), "the hours")
+    for both_ways, expected in ((False, 18.0), (True, 8.0)):
+        asked = Scenario(edits=(edit.model_copy(update={"both_ways": both_ways}),))
+        with mechanism_of(Scenario.from_json(asked.to_json()), model):
+            taken = model.hours(rows)[:, 0]
+        assert taken[[8, 18]].tolist() == [18.0, expected] and (taken != rows[:, 0]).sum() == 1 + both_ways
+    assert edit.model_copy(update={"both_ways": True}).describe() == "take 08 h for 18 h and 18 h for 08 h"
 
 
 def test_an_expert_that_is_not_there_is_named() -> None:
