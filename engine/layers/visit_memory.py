@@ -6,6 +6,7 @@ visits, scored from how often, how recently, after which place and at which hour
 Both parts and the gate are exact probabilities, so the mixture sums to one.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 from engine.city.samples import Histories
 from engine.probes import Probe
 
+_LEAST = math.log(1e-30)
+"""Log of the least sum that is still made one: where an override leaves nothing, nothing stays."""
 _CLOCK_MINUTES = 90.0
 _MEMORY_DAYS = 30.0
 KNOWN_FEATURES = (
@@ -308,3 +311,42 @@ class ReturnMixture(nn.Module):
         nothing = torch.from_numpy(known.count == 0).to(device)
         gate = self.gate(returns.masked_fill(nothing, 0.0)).clamp(0.0, 1.0)
         return log_return, gate.clamp_min(1e-30).log(), (1 - gate).clamp_min(1e-30).log()
+
+    def mix(self, summary: Tensor, keys: Tensor, known: KnownPlaces, log_head: Tensor, head: Probe, returns: Probe) -> Tensor:
+        """Log probability of every place: a return to one the person knows, or else what the head says.
+
+        In logs to the end: far from all that a model expects, a probability is below the least number, and such a place would
+        count as one that cannot be answered.
+
+        Args:
+            summary: (sample, width).
+            keys: (location, width).
+            known: The known places of the samples.
+            log_head: (sample, location), -inf where the head cannot answer.
+            head: Shown the probabilities of the head.
+            returns: Shown the probabilities given a return.
+
+        Returns:
+            (sample, location), rows sum to one after exp, also where a probe is overridden.
+        """
+        log_return, log_gate, log_rest = self(summary, keys, known)
+        log_head = shown_in_logs(head, log_head)
+        log_known = torch.full_like(log_head, -torch.inf)
+        device = log_head.device
+        log_known[torch.from_numpy(known.sample).to(device), torch.from_numpy(known.place).to(device)] = log_return
+        log_known = shown_in_logs(returns, log_known)
+        mixed = torch.logaddexp(log_gate[:, None] + log_known, log_rest[:, None] + log_head)
+        return made_one(mixed) if head.is_overridden or returns.is_overridden else mixed
+
+
+def shown_in_logs(probe: Probe, log_probability: Tensor) -> Tensor:
+    """Log probabilities, shown to the probe as probabilities; what an override makes of those comes back, else what came."""
+    if not probe.is_watched:
+        return log_probability
+    probability = probe(log_probability.exp())
+    return probability.clamp_min(0).log() if probe.is_overridden else log_probability
+
+
+def made_one(log_probability: Tensor) -> Tensor:
+    """(sample, location) whose rows an override may have changed, so that they sum to one after exp again."""
+    return log_probability - log_probability.logsumexp(1, keepdim=True).clamp_min(_LEAST)

@@ -33,11 +33,12 @@ from engine.city.city import City
 from engine.city.samples import Histories, Places
 from engine.errors import ConfigError, RequirementError
 from engine.layers.affinity import PersonalAffinity
+from engine.layers.candidates import Candidates
 from engine.layers.history_encoder import HistoryEncoder, keep_latest
 from engine.layers.location_encoder import LocationEncoder, TextAlignment
 from engine.layers.position import GridPositions
 from engine.layers.substitution import category_likeness, pass_on
-from engine.layers.visit_memory import KnownPlaces, Memory, ReturnMixture, recall_places
+from engine.layers.visit_memory import KnownPlaces, Memory, ReturnMixture, made_one, recall_places, shown_in_logs
 from engine.models.answers import Prediction
 from engine.models.base import Data, NextLocationModel, Report
 from engine.models.calliper_config import CaLLiPerConfig
@@ -366,10 +367,10 @@ class CaLLiPer(NextLocationModel):
         summary = self._summarise(histories, vectors)
         assert histories.target is not None
         target = histories.target.astype(np.int64)
-        chosen, correction, column = self._choose_candidates(known_view, target, generator)
+        candidates = self._candidates(known_view, target, generator)
         known = self._known_places(histories, view)
-        logits = self._head_logits(summary, keys, view, histories, known, chosen) + correction
-        at = torch.from_numpy(column).to(summary.device)
+        logits = self._head_logits(summary, keys, view, histories, known, candidates.place) + candidates.correction
+        at = torch.from_numpy(candidates.column[target]).to(summary.device)
         answered = at >= 0
         log_head = logits.log_softmax(1).gather(1, at.clamp_min(0)[:, None])[:, 0]
         log_head = torch.where(answered, log_head, -torch.inf)
@@ -391,28 +392,17 @@ class CaLLiPer(NextLocationModel):
             return view
         return view.pretend_new((torch.rand(len(view.places)) < self.config.new_place_share).numpy())
 
-    def _choose_candidates(
-        self, view: PlaceView, target: np.ndarray, generator: np.random.Generator | None
-    ) -> tuple[Tensor, Tensor, np.ndarray]:
-        """Candidates of a training step, what to add to their logits, and each target's column (-1: not a candidate).
+    def _candidates(self, view: PlaceView, target: np.ndarray, generator: np.random.Generator | None) -> Candidates:
+        """Candidates of a step.
 
         In training only places seen there compete, so that the model does not learn that unseen places are never visited.
         """
-        pool = np.flatnonzero(view.is_seen) if self.training or self.config.head == "closed" else np.arange(len(view.places))
-        correction = np.zeros(len(pool), np.float32)
-        if self.training and len(pool) > self.config.candidates:
+        if self.training and view.is_seen.sum() > self.config.candidates:
             if generator is None:
                 raise ConfigError("Sampled candidates need a generator.")
-            sure = np.unique(target)
-            rest = np.setdiff1d(pool, sure)
-            drawn = generator.choice(rest, min(self.config.candidates, len(rest)), replace=False)
-            pool = np.concatenate([sure, drawn])
-            # Every drawn place stands for several that were not, so the normaliser keeps its expectation.
-            correction = np.repeat([0.0, np.log(len(rest) / len(drawn))], [len(sure), len(drawn)]).astype(np.float32)
-        column = np.full(len(view.places), -1, np.int64)
-        column[pool] = np.arange(len(pool))
-        device = self.device
-        return torch.from_numpy(pool).to(device), torch.from_numpy(correction).to(device), column[target]
+            return Candidates.draw(view.is_seen, target, self.config.candidates, generator, self.device)
+        only_seen = self.training or self.config.head == "closed"
+        return Candidates.all_of(view.is_seen if only_seen else np.ones(len(view.places), bool), self.device)
 
     @torch.no_grad()
     def predict(self, histories: Histories) -> Prediction:
@@ -440,7 +430,9 @@ class CaLLiPer(NextLocationModel):
             self.config.substitution_share,
         )
         with np.errstate(divide="ignore"):
-            return np.log(passed).astype(np.float32)
+            passed = np.log(passed).astype(np.float32)
+        # What is passed on only adds, so that a probability below the least number stays as it was.
+        return np.maximum(passed, np.where(places.closed, -np.inf, scores))
 
     def _log_probability(self, histories: Histories) -> Tensor:
         histories = keep_latest(histories, self.config.longest_history)
@@ -453,19 +445,13 @@ class CaLLiPer(NextLocationModel):
         logits = self._head_logits(summary, keys, view, histories, known, every)
         if self.config.location_source != "calliper":
             logits = logits.masked_fill(~view.is_rankable(self.config.location_source), -torch.inf)
-        head = self.head_probability(logits.softmax(1))
-        if not self.config.history_mixture:
-            return (head / head.sum(1, keepdim=True) if self.head_probability.is_overridden else head).log()
-        assert keys is not None and known is not None
-        log_return, log_gate, log_rest = self.mixture(summary, keys, known)
-        sample, place = torch.from_numpy(known.sample).to(summary.device), torch.from_numpy(known.place).to(summary.device)
-        returns = torch.zeros_like(head)
-        returns[sample, place] = log_return.exp()
-        returns = self.return_probability(returns)
-        mixed = log_gate.exp()[:, None] * returns + log_rest.exp()[:, None] * head
-        if self.head_probability.is_overridden or self.return_probability.is_overridden:
-            mixed = mixed / mixed.sum(1, keepdim=True).clamp_min(1e-30)
-        return mixed.log()
+        # Where no place at all can be ranked, as by a closed list in another city, the softmax would be no number.
+        log_head = logits.log_softmax(1).masked_fill(logits.isneginf(), -torch.inf)
+        if self.config.history_mixture:
+            assert keys is not None and known is not None
+            return self.mixture.mix(summary, keys, known, log_head, self.head_probability, self.return_probability)
+        log_head = shown_in_logs(self.head_probability, log_head)
+        return made_one(log_head) if self.head_probability.is_overridden else log_head
 
     def effects(self) -> dict[str, Effect]:
         """What edits of places need under these settings; edits of the query need a forward pass."""

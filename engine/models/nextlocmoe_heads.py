@@ -4,7 +4,6 @@ Each gives a probability to every place. Heads know places by their coordinates 
 city are ranked as well.
 """
 
-import math
 from abc import abstractmethod
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.city.samples import Histories
+from engine.layers.candidates import Candidates
 from engine.layers.mixture_density import MixtureDensity
 from engine.layers.visit_memory import KnownPlaces, Memory, ReturnMixture, recall_places
 from engine.models.nextlocmoe_config import NextLocMoEConfig
@@ -21,8 +21,6 @@ from engine.probes import Probe
 
 _TIE = 1e-5
 """What a place loses in log probability for each more popular place at the very same spot."""
-_LEAST = math.log(1e-30)
-"""Log of the least sum that is still made one: where an override leaves nothing, nothing stays."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,36 +42,6 @@ class Question:
     user: np.ndarray
     codes: Tensor
     memory: Memory
-
-
-@dataclass(frozen=True, eq=False)
-class Candidates:
-    """The places of a training step.
-
-    Attributes:
-        place: (candidate,) int64.
-        correction: (candidate,) what is added to scores: a drawn place stands for several that were not.
-        column: (location,) int64 candidate of each place, -1 for none.
-    """
-
-    place: Tensor
-    correction: Tensor
-    column: np.ndarray
-
-    @classmethod
-    def draw(cls, view: PlaceView, target: np.ndarray, most: int, generator: np.random.Generator) -> "Candidates":
-        """The targets and the other places visited in training; of more than `most` others, so many at random."""
-        sure = np.unique(target)
-        rest = np.setdiff1d(np.flatnonzero(view.is_seen), sure)
-        stands_for = max(len(rest) / most, 1.0)
-        if stands_for > 1:
-            rest = np.sort(generator.choice(rest, most, replace=False))
-        pool = np.concatenate([sure, rest])
-        correction = np.repeat([0.0, np.log(stands_for)], [len(sure), len(rest)]).astype(np.float32)
-        column = np.full(len(view.places), -1, np.int64)
-        column[pool] = np.arange(len(pool))
-        device = view.xy.device
-        return cls(torch.from_numpy(pool).to(device), torch.from_numpy(correction).to(device), column)
 
 
 class Head(nn.Module):
@@ -164,7 +132,8 @@ class DensityHead(Head):
 
     def target_log_probability(self, question: Question, target: np.ndarray, generator: np.random.Generator) -> Tensor:
         """(sample,) log probability of the targets among the candidates of a training step."""
-        candidates = Candidates.draw(question.view, target, self.candidates, generator)
+        view = question.view
+        candidates = Candidates.draw(view.is_seen, target, self.candidates, generator, view.xy.device)
         logits = self.place_logits(question, candidates.place) + candidates.correction
         column = torch.from_numpy(candidates.column[target]).to(logits.device)
         return logits.log_softmax(1).gather(1, column[:, None])[:, 0]
@@ -210,23 +179,11 @@ class PointerHead(DensityHead):
         return -torch.logaddexp(log_gate + log_known, log_rest + log_explore)
 
     def log_probability(self, question: Question) -> Tensor:  # noqa: D102
-        known = self._known(question)
-        log_return, log_gate, log_rest = self.returns(question.states, self._keys(question), known)
-        # In logs to the end: far from all Gaussians a probability is below the least number, and one such visit would cost infinity.
-        log_explore = _seen_in_logs(self.explore, self.place_logits(question).log_softmax(1))
-        pointed = torch.full_like(log_explore, -torch.inf)
-        device = pointed.device
-        pointed[torch.from_numpy(known.sample).to(device), torch.from_numpy(known.place).to(device)] = log_return
-        log_pointed = _seen_in_logs(self.pointer, pointed)
-        mixed = torch.logaddexp(log_gate[:, None] + log_pointed, log_rest[:, None] + log_explore)
-        if self.explore.is_overridden or self.pointer.is_overridden:
-            mixed = mixed - mixed.logsumexp(1, keepdim=True).clamp_min(_LEAST)
-        return mixed
-
-
-def _seen_in_logs(probe: Probe, log_probability: Tensor) -> Tensor:
-    """Log probabilities, shown to the probe as probabilities; what an override makes of those comes back, else what came."""
-    if not probe.is_watched:
-        return log_probability
-    probability = probe(log_probability.exp())
-    return probability.clamp_min(0).log() if probe.is_overridden else log_probability
+        return self.returns.mix(
+            question.states,
+            self._keys(question),
+            self._known(question),
+            self.place_logits(question).log_softmax(1),
+            self.explore,
+            self.pointer,
+        )

@@ -19,7 +19,7 @@ from engine.models.baselines import fit_baselines
 from engine.models.calliper import CaLLiPer
 from engine.models.calliper_config import CaLLiPerConfig
 from engine.models.calliper_places import place_texts
-from engine.models.calliper_training import labelled_points, validation_metrics
+from engine.models.calliper_training import SequenceBatch, labelled_points, validation_metrics
 from engine.probes import override, watch
 
 
@@ -75,6 +75,55 @@ def test_the_closed_head_never_answers_a_place_without_training_visits(data):
     scores = closed.predict(data.samples.of_part("test").histories(slice(0, 200))).log_probability
     seen = data.samples.log.seen
     assert np.isneginf(scores[:, ~seen]).all() and np.isfinite(scores[:, seen]).all()
+
+
+@pytest.mark.parametrize("mixture", [True, False])
+def test_the_closed_head_answers_nothing_where_it_knows_no_place(data, mixture):
+    histories = data.samples.of_part("test").histories(slice(0, 6))
+    elsewhere = replace(histories.places, ids=np.array([f"other {place}" for place in histories.places.ids], object))
+    closed = tiny(data, head="closed", history_mixture=mixture)
+    assert np.isneginf(closed.predict(replace(histories, places=elsewhere)).log_probability).all()
+
+
+def test_a_batch_whose_targets_are_all_places_of_training_is_learnt_from(data):
+    """More places than candidates, and none that is not a target: nothing is left to draw."""
+    log, training = data.samples.log, data.samples.of_part("train")
+    model = tiny(data).train()
+    model.config = model.config.model_copy(update={"candidates": 20})  # fewer than settings allow: the city is small
+    (stage,) = model.stages(data)[1:]
+    view = model.view(log.places)
+    view.code = view.code.masked_fill(torch.from_numpy(~np.isin(np.arange(len(log.places)), training.true_location)), 0)
+    assert view.is_seen.sum() > 20
+    assert torch.isfinite(stage.loss(SequenceBatch(training, np.random.default_rng(0)))["total"])
+
+
+@pytest.mark.parametrize("mixture", [True, False])
+def test_a_place_far_beyond_all_others_is_improbable_but_answered(data, mixture):
+    """A probability below the least number is no reason to have no rank: only places that are closed have none."""
+    model = tiny(data, history_mixture=mixture).eval()
+    with torch.no_grad():
+        model.nearness.bias.fill_(30.0)
+    histories = data.samples.of_part("test").histories(slice(0, 6))
+    places = histories.places
+    x = places.x.copy()
+    x[:3] += 1e6 * np.arange(1, 4)
+    scores = model.predict(replace(histories, places=replace(places, x=x))).log_probability
+    assert np.isfinite(scores).all() and scores.min() < -110
+    np.testing.assert_allclose(np.exp(scores.astype(float)).sum(1), 1, atol=1e-4)
+
+
+def test_a_place_far_beyond_all_others_is_answered_too_where_one_is_closed(data):
+    model = tiny(data).eval()
+    with torch.no_grad():
+        model.nearness.bias.fill_(200.0)
+    histories = data.samples.of_part("test").histories(slice(0, 6))
+    x = histories.places.x.copy()
+    x[:3] += 1e6
+    far = replace(histories, places=replace(histories.places, x=x))
+    before, after = model.predict(far).log_probability, model.predict(closing(far, 7)).log_probability
+    assert before.min() < -800
+    open_ = np.arange(len(x)) != 7
+    assert np.isneginf(after[:, 7]).all() and (after[:, open_] >= before[:, open_] - 1e-4).all()
 
 
 def test_the_vocabulary_holds_training_places_only_and_no_stand_in_for_the_rest(model, data):

@@ -15,7 +15,6 @@ from engine.models.base import Data
 from engine.models.baselines import fit_baselines
 from engine.models.nextlocmoe import NextLocMoE
 from engine.models.nextlocmoe_config import NextLocMoEConfig
-from engine.models.nextlocmoe_heads import Candidates
 from engine.models.nextlocmoe_training import current_targets, trained_parameters, validation_metrics
 from engine.models.nextlocmoe_windows import Window, normalised_hours, visit_hours
 from engine.probes import override, watch
@@ -188,19 +187,6 @@ def test_a_batch_whose_targets_are_all_places_of_training_is_learnt_from(data, h
     (stage,) = tiny(whole, head=head, batch=8192, stride=1, candidates=64).stages(whole)
     (batch,) = stage.batches(0, np.random.default_rng(0))
     assert torch.isfinite(stage.loss(batch)["total"])
-
-
-def test_drawn_candidates_stand_for_those_that_were_not_and_nothing_is_corrected_where_all_are_there(data):
-    model = tiny(data)
-    view = model.view(data.samples.log.places)
-    seen = np.flatnonzero(view.is_seen)
-    drawn = Candidates.draw(view, seen[[3, 3, 5]], 10, np.random.default_rng(0))
-    assert drawn.place[:2].tolist() == seen[[3, 5]].tolist() and len(np.unique(drawn.place)) == 12
-    np.testing.assert_allclose(drawn.correction, [0, 0, *[np.log((len(seen) - 2) / 10)] * 10], rtol=1e-6)
-    for target, most in ((seen, 10), (seen[:1], len(seen))):
-        whole = Candidates.draw(view, target, most, np.random.default_rng(0))
-        assert sorted(whole.place.tolist()) == seen.tolist() and not whole.correction.any()
-        np.testing.assert_array_equal(whole.place[whole.column[target]], target)
 
 
 @pytest.mark.parametrize("dense", [True, False])
