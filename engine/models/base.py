@@ -195,9 +195,13 @@ class GridModel(MobilityModel):
     """A model of how many trips leave each cell at each hour, from what can be seen of the cells.
 
     All cells are one graph and are answered together, whatever their part; `cells.outflow` is read by training and evaluation only.
+
+    Attributes:
+        modalities: What the trained model sees of a cell; edits of anything else cannot matter to it.
     """
 
     task: ClassVar[Task] = "grid_flow"
+    modalities: tuple[str, ...]
 
     @abstractmethod
     def encode(self, city: City, cells: "CellSamples", report: Report | None = None) -> "CellInputs":

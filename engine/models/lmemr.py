@@ -20,7 +20,7 @@ Where we differ, and why (`docs/lmemr.md` has the numbers):
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -345,18 +345,25 @@ class LMEMR(GridModel):
         again = Effect(
             "re-encode", "The edited cell is encoded again, then one forward pass; only cells within its reach can change."
         )
-        described = {
-            "off": Effect("nothing", "This run reads no descriptions."),
-            "shuffled": Effect("nothing", "This run reads the description of another cell, drawn by chance."),
-        }
+        words = again if self._reads_words else Effect("nothing", "This run reads no descriptions.")
+        if self._reads_words and self.config.semantics == "shuffled":
+            words = replace(
+                again, note="This run reads what is said of each cell in another one, drawn by chance, which changes instead."
+            )
+        pictures = again
+        if self.config.image_encoder.startswith("precomputed:"):
+            blind = "The vectors of this run's pictures were made beforehand, so it does not look at another picture"
+            pictures = Effect("nothing", f"{blind}, and it reads no descriptions.")
+            if self._reads_words:
+                pictures = replace(again, note=f"{blind}; only the words about it can change the answer.")
         graph = Effect("forward", "The graph is changed and all cells are answered again; weights stay.")
         if self.config.graph in ("self", "none"):
             graph = Effect("nothing", "This run has no graph: no cell knows its neighbours.")
         return {
-            "change_pois": self._needs("poi", again),
-            "change_buildings": self._needs("height", again),
-            "change_tile": self._needs("satellite", again),
-            "change_description": described.get(self.config.semantics, again),
+            "change_pois": again,
+            "change_buildings": pictures,
+            "change_tile": pictures,
+            "change_description": words,
             "blend_cells": Effect(
                 "forward",
                 "The numbers and the vectors of words of one cell are moved towards those of another; none is encoded again.",
@@ -378,10 +385,9 @@ class LMEMR(GridModel):
         bins = (f"below {bounds[0]} trips", *between, f"from {bounds[-1]} trips")
         return {"modality": self.modalities, "bin": bins}.get(self.probes()[probe].axes[-1], ())
 
-    def _needs(self, modality: str, effect: Effect) -> Effect:
-        if modality in self.modalities:
-            return effect
-        return Effect("nothing", f"This run does not see the modality {modality.replace('_', ' ')}.")
+    @property
+    def _reads_words(self) -> bool:
+        return self.config.semantics != "off" and self.config.describer != "none"
 
     @torch.no_grad()
     def embeddings(self, inputs: "CellInputs", cells: "CellSamples") -> dict[str, Embedding]:

@@ -314,10 +314,17 @@ def test_probes_of_the_specification_have_their_names_and_shapes(cells, inputs, 
 def test_effects_say_what_an_edit_needs_and_what_cannot_matter(cells, inputs):
     full = build(cells, inputs)[0].effects()
     assert full["change_pois"].needs == "re-encode" and full["cut_edge"].needs == "forward"
-    bare = build(cells, inputs, modalities=("height",), semantics="off", graph="none")[0].effects()
-    assert {kind for kind, effect in bare.items() if effect.needs == "nothing"} == {
-        "change_pois", "change_tile", "change_description", "cut_edge", "add_edge",
-    }  # fmt: skip
+    bare = build(cells, inputs, semantics="off", graph="none")[0].effects()
+    assert {kind for kind, effect in bare.items() if effect.needs == "nothing"} == {"change_description", "cut_edge", "add_edge"}
+
+
+def test_pictures_whose_vectors_were_made_beforehand_are_not_looked_at_and_that_is_said(cells, inputs):
+    """Another tile can then matter by what is said of it, or, where no words are read, not at all."""
+    for settings, expected in (({}, "re-encode"), ({"semantics": "off"}, "nothing"), ({"describer": "none"}, "nothing")):
+        found = build(cells, inputs, image_encoder="precomputed:/vectors", **settings)[0].effects()
+        for kind in ("change_tile", "change_buildings"):
+            assert found[kind].needs == expected and "made beforehand" in found[kind].sentence + found[kind].note
+        assert found["change_pois"].needs == "re-encode" and not found["change_pois"].note
 
 
 # ---- bad inputs --------------------------------------------------------------------------------------------------------------

@@ -308,6 +308,48 @@ def test_a_scenario_compared_with_itself_is_zero_everywhere(grounds, forest):
         assert not compare_curves(predictor, grounds, Scenario()).change.any()
 
 
+@pytest.mark.parametrize("seen", ["satellite", "height", "poi"])
+def test_an_edit_is_said_to_matter_where_it_does(grounds, seen):
+    """A run that sees one modality: what is edited of it moves a curve; edits of all else move none, and each is said beforehand."""
+    data = Data(grounds.city, SPLIT, cells=grounds.cells, inputs=grounds.inputs)
+    model = LMEMR.build(LMEMRConfig.preset("tiny", modalities=(seen,), describer="uploaded"), data, seed=0).eval()
+    base = Grounds(model, grounds.city, grounds.cells, model.encode(grounds.city, grounds.cells))
+    here, there = ids(grounds)
+    edits = (
+        ChangePois(cell_id=here, counts={"Food": 40}),
+        ChangeBuildings(cell_id=here, factor=4),
+        ChangeTile(cell_id=here, modality="satellite", from_cell=there),
+        ChangeTile(cell_id=here, modality="height", from_cell=there),
+        *(ChangeDescription(cell_id=here, modality=name, text="A harbour.") for name in ("satellite", "height", "poi")),
+        *(DropModality(modality=name, cell_id=here) for name in MODALITIES),
+    )
+    said = [effect_on_curves(edit, model, grounds.city).needs != "nothing" for edit in edits]
+    moved = [bool(compare_curves(model, base, Scenario(edits=(edit,))).changed.any()) for edit in edits]
+    assert said == moved and sum(said) in (3, 4)
+
+
+def test_a_height_tile_matters_where_heights_come_from_footprints(grounds):
+    """The tile given to a cell stands before the map rendered of its buildings."""
+    here, there = ids(grounds)
+    imagery = grounds.city.table("imagery")
+    city = grounds.city.replace(imagery=imagery[imagery["modality"] != "height"])
+    base = Grounds(grounds.encoder, city, grounds.cells, grounds.encoder.encode(city, grounds.cells))
+    edit = ChangeTile(cell_id=here, modality="height", from_cell=there)
+    assert compare_curves(grounds.encoder, base, Scenario(edits=(edit,))).changed.any()
+    assert effect_on_curves(edit, grounds.encoder, city).needs == "re-encode"
+
+
+def test_words_that_another_cell_reads_change_that_cell(grounds):
+    """Shuffled descriptions: nothing is said to be without effect, since the words of this cell are heard in another."""
+    data = Data(grounds.city, SPLIT, cells=grounds.cells, inputs=grounds.inputs)
+    model = LMEMR.build(LMEMRConfig.preset("tiny", semantics="shuffled", graph="none"), data, seed=0).eval()
+    edit = ChangeDescription(cell_id=ids(grounds)[0], modality="poi", text="A harbour full of night clubs.")
+    found = compare_curves(model, Grounds(model, grounds.city, grounds.cells, grounds.inputs), Scenario(edits=(edit,)))
+    effect = effect_on_curves(edit, model, grounds.city)
+    assert found.changed.sum() == 1 and found.cells["edit"][found.changed].item() == ""
+    assert effect.needs == "re-encode" and "another one, drawn by chance" in effect.note
+
+
 def test_every_edit_alone_changes_some_curve_of_the_model(grounds):
     for edit in every_edit(grounds):
         assert compare_curves(grounds.encoder, grounds, Scenario(edits=(edit,))).changed.any(), edit.kind
