@@ -38,8 +38,10 @@ class LocationEncoder(nn.Module):
         )
 
     def forward(self, xy: Tensor) -> Tensor:
-        """(location, 2) coordinates in the unit of the position code -> (location, feature)."""
-        hidden = F.relu(self.enter(self.pe(self.positions(xy))))
+        """(location, 2) coordinates on the CPU, in the unit of the position code -> (location, feature)."""
+        # Coded where they are, since degrees need float64, which not every device has.
+        code = self.positions(xy).to(self.enter.weight.device)
+        hidden = F.relu(self.enter(self.pe(code)))
         for block in self.blocks:
             hidden = block(hidden)
         return self.loc_emb(self.leave(hidden))

@@ -35,7 +35,7 @@ class GridPositions(nn.Module):
         if unit == "metre" and largest < 50:
             raise ConfigError(f"A largest radius of {largest:g} metres is smaller than a street block; are these degrees?")
         self.unit = unit
-        # Not a buffer: moved with the module it would need float64, which not every device has. Phases of degrees need it on the others.
+        # Not a buffer: moved with the module it would be float32 or need a device with float64, and phases of degrees need float64.
         self.radii = torch.from_numpy(np.geomspace(smallest, largest, scales))
 
     @property
@@ -47,12 +47,12 @@ class GridPositions(nn.Module):
         """Codes of points.
 
         Args:
-            xy: (place, 2) coordinates in the unit of the radii, float64 where they are not centred.
+            xy: (place, 2) coordinates in the unit of the radii; float64, on the CPU, where they are not centred.
 
         Returns:
             (place, 4 * scale) float32.
         """
-        phase = xy[:, :, None] / self.radii.to(xy.dtype).to(xy.device)  # (place, axis, scale)
+        phase = xy[:, :, None] / self.radii.to(xy)  # (place, axis, scale)
         return torch.stack([phase.sin(), phase.cos()], dim=-1).flatten(1).to(torch.float32)
 
     def kernel(self, distance_metres: Tensor, latitude: float = 0.0) -> Tensor:

@@ -532,7 +532,7 @@ class CaLLiPer(NextLocationModel):
             return None
         was_training = self.training
         self.eval()
-        xy = torch.from_numpy(self.index.encoder_input(np.asarray(x, float), np.asarray(y, float))).to(self.device)
+        xy = torch.from_numpy(self.index.encoder_input(np.asarray(x, float), np.asarray(y, float)))
         vectors = torch.cat([F.normalize(self.location_encoder(part), dim=1) for part in xy.split(65_536)])
         self.train(was_training)
         return vectors.cpu().numpy()

@@ -28,7 +28,7 @@ def check_location_encoder(model: "CaLLiPer", data: Data) -> list[Warned]:
         return []
     model.location_encoder.eval()
     with torch.no_grad():
-        vectors = model.location_encoder(points.xy.to(model.device)).cpu().numpy()
+        vectors = model.location_encoder(points.xy).cpu().numpy()
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     count = len(unit)
     mean_cosine = float((np.square(unit.sum(0)).sum() - count) / max(count * (count - 1), 1))

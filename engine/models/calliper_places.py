@@ -55,7 +55,7 @@ class PlaceView:
     Attributes:
         places: The places.
         code: (location,) int64, 1 + row in the training vocabulary, 0 for a place nobody visited in training.
-        xy: (location, 2) input of the position code: centred metres, or degrees.
+        xy: (location, 2) input of the position code, on the CPU: centred metres in float32, or degrees in float64.
         metres: (location, 2) float32, centred metres.
         text: (location,) int64 row in the text table (training texts, then `new_texts`).
         new_texts: (text, dimension) vectors of texts that training did not know, or None.
@@ -278,7 +278,7 @@ class PlaceIndex:
         return PlaceView(
             places=places,
             code=tensor(code),
-            xy=tensor(metres.astype(np.float32) if self.unit == "metre" else degrees.astype(np.float64)),
+            xy=torch.from_numpy(metres.astype(np.float32) if self.unit == "metre" else degrees.astype(np.float64)),
             metres=tensor(metres.astype(np.float32)),
             text=tensor(np.array([rows[text] for text in texts], np.int64)),
             new_texts=tensor(self.encode(unknown)) if unknown else None,

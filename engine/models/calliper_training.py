@@ -34,7 +34,7 @@ class LabelledPoints:
     """Points with texts, for the pre-training.
 
     Attributes:
-        xy: (point, 2) input of the position code.
+        xy: (point, 2) input of the position code, on the CPU.
         metres: (point, 2) centred metres.
         text: (point,) int64 row of `vectors`; equal rows mean equal texts.
         vectors: (text, dimension) frozen text vectors.
@@ -54,7 +54,7 @@ class LabelledPoints:
     def loss(self, model: "CaLLiPer", chosen: Tensor) -> tuple[Tensor, Tensor]:
         """The contrastive loss of these points, and (point,) which of them share a text."""
         device, group = model.device, self.text[chosen]
-        locations = model.location_encoder(self.xy[chosen].to(device))
+        locations = model.location_encoder(self.xy[chosen])
         return model.alignment.loss(locations, self.vectors[group].to(device), group.to(device)), group
 
 

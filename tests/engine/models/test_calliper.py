@@ -21,6 +21,7 @@ from engine.models.calliper_config import CaLLiPerConfig
 from engine.models.calliper_places import place_texts
 from engine.models.calliper_training import SequenceBatch, labelled_points, validation_metrics
 from engine.probes import override, watch
+from tests.engine.no_float64 import NoFloat64
 
 
 @pytest.fixture(scope="module")
@@ -245,6 +246,19 @@ def test_coordinates_in_another_projection_are_brought_home(trained, data):
     x, y = pyproj.Transformer.from_crs(4326, zone, always_xy=True).transform(places.longitude, places.latitude)
     scores = trained.predict(replace(histories, places=replace(places, x=x, y=y, metric_crs=f"EPSG:{zone}"))).log_probability
     np.testing.assert_allclose(np.exp(scores), np.exp(trained.predict(histories).log_probability), atol=1e-4)
+
+
+def test_degrees_do_not_travel_to_the_device_which_may_have_no_float64(data):
+    """They stay behind in float64, which they need; what travels is their position code."""
+    radii = {"coordinate_unit": "degree", "smallest_radius": 0.01, "largest_radius": 10.0}
+    model, places = tiny(data, **radii), data.samples.log.places
+    with NoFloat64():
+        for stage in model.stages(data):
+            stage.loss(next(iter(stage.batches(0, np.random.default_rng(0)))))
+        model.diagnose(data)
+        own = model.embeddings(places)["location"].vectors
+        points = model.encode_points(places.x, places.y)
+    np.testing.assert_allclose(points, own / np.linalg.norm(own, axis=1, keepdims=True), atol=1e-5)
 
 
 def test_location_vectors_are_computed_once_per_weights_and_places(data):

@@ -18,6 +18,7 @@ from engine.models.base import Data, GridModel, MobilityModel
 from engine.models.declarations import Missing, Warned
 from engine.models.stage import Stage
 from engine.probes import override, watch
+from tests.engine.no_float64 import NoFloat64
 from tests.engine.threads import in_another_thread
 
 NEXT_LOCATION = [name for name in MODELS if task_of(name) == "next_location"]
@@ -102,6 +103,22 @@ def test_a_model_can_be_moved_to_a_device_without_float64(name, build):
     model = build(name)
     tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     assert not [key for key, value in tensors.items() if value.dtype == torch.float64]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_nothing_a_model_computes_with_is_float64_on_its_device(name, data_of, build):
+    model, data = build(name), data_of(name)
+    model = model.build(model.config, data, 0)  # one that has kept nothing yet
+    with NoFloat64():
+        for stage in model.stages(data):
+            stage.loss(next(iter(stage.batches(0, np.random.default_rng(0)))))
+            stage.validate()
+        model.diagnose(data)
+        if task_of(name) == "grid_flow":
+            model.predict_curves(data.inputs, data.cells)
+        else:
+            model.predict(data.samples.of_part("test").histories(slice(0, 4)))
+            model.embeddings(data.samples.log.places)
 
 
 @pytest.mark.parametrize("name", MODELS)
