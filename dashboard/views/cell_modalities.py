@@ -10,6 +10,7 @@ from dashboard import panels, python_lines, wording
 from dashboard.cached import cell_data
 from dashboard.figures import colours
 from dashboard.views.export_menu import export_menu
+from engine.encoders.describe_rules import kind_in_words
 
 if TYPE_CHECKING:
     from engine.encoders.cell_features import Modality
@@ -39,10 +40,14 @@ def draw(run_id: str, slug: str, cell: str) -> None:
             "grid.seen.export", f"seen-{cell}", _measurements(inputs.modalities, row), python=_python(run_id, row)
         ),
     )
-    columns = st.columns(len(inputs.modalities), gap="small")
-    for column, (name, modality) in zip(columns, inputs.modalities.items(), strict=True):
+    known = {name: modality for name, modality in inputs.modalities.items() if modality.present.any()}
+    columns = st.columns(max(len(known), 2), gap="small")
+    for column, (name, modality) in zip(columns, known.items(), strict=False):
         with column:
             _one(slug, cell, row, name, modality)
+    absent = [TITLES.get(name, name).lower() for name in inputs.modalities if name not in known]
+    if absent:
+        st.caption(f"The city brings nothing of these for any cell: {', '.join(absent)}.")
 
 
 def _one(slug: str, cell: str, row: int, name: str, modality: "Modality") -> None:
@@ -77,7 +82,9 @@ def _one(slug: str, cell: str, row: int, name: str, modality: "Modality") -> Non
 def _places(modality: "Modality", row: int) -> None:
     values, mean = modality.features[row], modality.features[modality.present].mean(axis=0)
     shown = np.argsort(-values[: modality.counts or len(values)], kind="stable")[:MOST_COUNTS]
-    table = pd.DataFrame({"kind": [modality.components[at] for at in shown], "here": values[shown], "mean": mean[shown]})
+    table = pd.DataFrame(
+        {"kind": [kind_in_words(modality.components[at]) for at in shown], "here": values[shown], "mean": mean[shown]}
+    )
     st.dataframe(
         table[table["here"] > 0] if (table["here"] > 0).any() else table.head(1),
         hide_index=True,

@@ -49,7 +49,7 @@ class RuleDescriber(Describer):
     """
 
     name = "rules"
-    _VERSION = 1
+    _VERSION = 2
 
     def __init__(self, prompt: PromptName = "three_level") -> None:
         self.prompt = prompt
@@ -84,6 +84,11 @@ class RuleDescriber(Describer):
 def activity_of(category: str) -> str | None:
     """The activity a category of places stands for, by words in its name; None if none fits."""
     return next((activity for activity in _PATTERNS if _PATTERNS[activity].search(category)), None)
+
+
+def kind_in_words(column: str) -> str:
+    """The kind of place that a column of a zone table counts, as a word: `poi_night_life` is "night life"."""
+    return column[4:].replace("_", " ") if column.lower().startswith("poi_") else column
 
 
 def guess_trend(mix: Mapping[str, float], intensity: float) -> tuple[float, ...]:
@@ -216,7 +221,7 @@ def _poi(measures: Mapping[str, float], area_km2: float) -> tuple[list[str], str
     facts = [name if ": " in name and value == 1 else f"{name} {value:,.4g}" for name, value in zone.items()]
     if not counts:
         # Zones may bring their counts along instead of the places themselves.
-        counts = {name: value for name, value in zone.items() if name.lower().startswith("poi_") and value > 0}
+        counts = {kind_in_words(name): value for name, value in zone.items() if name.lower().startswith("poi_") and value > 0}
         facts = [fact for fact in facts if not fact.lower().startswith("poi_")]
     total = sum(counts.values())
     if total <= 0:

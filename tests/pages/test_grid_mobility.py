@@ -489,7 +489,7 @@ def test_a_city_without_imagery_districts_and_some_flows_is_shown_as_such(name, 
     if name == "grid_mobility":
         (clock,) = clocks(at)
         assert {"kind": "hatch", "words": "no flow known (3)"}.items() <= clock["marks"][0].items()
-        assert "Not known here" in words(at)
+        assert "nothing of these for any cell: seen from above, building heights, street views" in words(at)
         choose(at, "grid.cell", str(bare_city().table("cells")["cell_id"].iloc[5]))
         assert "not fully known" in at.markdown[0].value
         choose(at, "grid.below", "Errors")

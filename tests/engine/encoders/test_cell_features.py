@@ -302,7 +302,7 @@ def test_numbers_that_came_with_zones_are_features_and_their_gaps_are_marked():
     assert found.components == ("area_km2", *expected) and found.present.all() and found.counts == 0
     for name, column in expected.items():
         assert found.features[:, found.components.index(name)].tolist() == column, name
-    assert found.source.startswith("attributes of the zones") and "9 poi_food" in found.captions[3]
+    assert found.source.startswith("attributes of the zones") and ", 9 food, " in found.captions[3]
     assert "zoning: C" in found.captions[3], "labels are words"
     chosen = FAST.model_copy(update={"attributes": ("quarter", "checkins", "smell")})
     other = encode_cells(build(cells=table), chosen)
