@@ -13,6 +13,11 @@ from engine.scenarios.edits import AnyEdit, ChangeStay, OverrideProbe, ShiftLast
 from engine.scenarios.mechanisms import actions_of
 
 LONGEST_TEXT = 2_000
+NAMES_HELP = (
+    "Names are hypotheses of whoever wrote the experts' texts; nothing in training ties them to what they say. The Experts page measures "
+    "how far each goes along with what is known of people and places (Cards, Labels), and marks it."
+)
+"""Said where experts are chosen by bare names, since measuring those would take the time of that page."""
 MECHANISMS = ("Override a probe", "Turn a setting")
 
 
@@ -111,8 +116,15 @@ def pick_entry(model: MobilityModel, name: str, probe: Probe) -> tuple[int, str]
     """
     names, title = model.entry_names(name), f"Which {probe.axes[-1]}"
     if names:
-        index = int(st.selectbox(title, range(len(names)), format_func=lambda index: names[index], key=f"what_if.entry.{name}"))
-        return index, names[index]
+        are_experts = any(name in (experts.routing, experts.raw) for experts in model.experts().values())
+        index = st.selectbox(
+            title,
+            range(len(names)),
+            format_func=lambda index: names[index],
+            key=f"what_if.entry.{name}",
+            help=NAMES_HELP if are_experts else None,
+        )
+        return int(index), names[index]
     return int(st.number_input(title, 0, 10_000, 0, key="what_if.probe_index")), ""
 
 
