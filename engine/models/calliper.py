@@ -44,6 +44,7 @@ from engine.models.base import Data, NextLocationModel, Report
 from engine.models.calliper_config import CaLLiPerConfig
 from engine.models.calliper_places import PlaceIndex, PlaceView, samples_of
 from engine.models.declarations import Effect, Embedding, Missing, Warned
+from engine.models.place_views import PlaceViews
 from engine.models.settings import ModelConfig
 from engine.models.stage import Stage
 from engine.probes import Probe
@@ -117,7 +118,7 @@ class CaLLiPer(NextLocationModel):
         self.user_emb = Probe("embedding", ("sample", "feature"), "The vector of each sample's user.", paper="§2.2 user embedding")
         self.head_probability = Probe("curve", ("sample", "location"), "Probability of each place by the head alone.", paper="§2.2")
         self.return_probability = Probe("curve", ("sample", "location"), "Probability of each known place, given a return.")
-        self._views: list[PlaceView] = []
+        self._views: PlaceViews[PlaceView] = PlaceViews()
         self._vectors: tuple[Places, Any, Tensor] | None = None
 
     # ---- building -------------------------------------------------------------------------------------------------------
@@ -217,12 +218,7 @@ class CaLLiPer(NextLocationModel):
 
     def view(self, places: Places) -> PlaceView:
         """How the model sees these places: codes, coordinates, texts. Kept for the last few `Places` objects."""
-        for known in self._views:
-            if known.places is places and known.code.device == self.device:
-                return known
-        view = self.index.view(places, self.popularity.cpu().numpy(), self.device)
-        self._views = [*self._views[-3:], view]  # a new list: other threads may be reading the old one
-        return view
+        return self._views.of(places, self.device, lambda: self.index.view(places, self.popularity.cpu().numpy(), self.device))
 
     def location_vectors(self, view: PlaceView) -> Tensor:
         """(location, feature) frozen vectors, computed once per weight version and `Places`."""

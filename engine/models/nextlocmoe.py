@@ -50,6 +50,7 @@ from engine.models.nextlocmoe_config import NextLocMoEConfig
 from engine.models.nextlocmoe_heads import DensityHead, Head, PointerHead, PointHead, Question
 from engine.models.nextlocmoe_inside import checked_turns, declared_embeddings, declared_experts, declared_knobs, declared_points
 from engine.models.nextlocmoe_windows import PlaceFrame, PlaceView, Window, samples_of
+from engine.models.place_views import PlaceViews
 from engine.models.settings import ModelConfig
 from engine.models.stage import Stage
 from engine.probes import Probe
@@ -158,7 +159,7 @@ class NextLocMoE(NextLocationModel):
             "token path", ("layer", "sample", "coordinate"),
             "Where the head would point after each layer, in city scales from the city's centre (x, y).", paper="§12",
         )  # fmt: skip
-        self._views: list[PlaceView] = []
+        self._views: PlaceViews[PlaceView] = PlaceViews()
 
     # ---- building -------------------------------------------------------------------------------------------------------
 
@@ -258,12 +259,7 @@ class NextLocMoE(NextLocationModel):
 
     def view(self, places: Places) -> PlaceView:
         """How the model sees these places. Kept for the last few `Places` objects."""
-        for known in self._views:
-            if known.places is places and known.xy.device == self.device:
-                return known
-        view = self.frame.view(places, self.popularity.cpu().numpy(), self.device)
-        self._views = [*self._views[-3:], view]  # a new list: other threads may be reading the old one
-        return view
+        return self._views.of(places, self.device, lambda: self.frame.view(places, self.popularity.cpu().numpy(), self.device))
 
     def location_codes(self, xy: Tensor) -> Tensor:
         """(..., 2) normalised coordinates to (..., feature) location vectors."""
