@@ -141,8 +141,8 @@ def _check_trend(model: "LMEMR", data: Data, reference: float, rows: Tensor, tru
             "text too strong",
             _explained(model.head.standardise(flow)[rows].cpu(), truth),
             0.9 * max(reference, 0.0),
-            "R² (log scale) of curves fitted on the described trend alone, against 0.9 of the model's own R²: above it, the text "
-            "tells the answer rather than the cell.",
+            "R² (log scale) of curves fitted on the described trend alone, against 0.9 of the model's own R²: above it, the guess in "
+            "the text is most of the answer.",
         )
     ]
 
