@@ -69,6 +69,8 @@ def draw(slug: str) -> None:
             st.warning(wording.sentence(str(lack)))
         preset, start = forms.preset(model.config, f"train.{model.name}", model.presets)
         config = forms.draw(start, f"train.{model.name}.{preset}", visible=3)
+        if task_of(model.name) == "grid_flow":
+            _stored_words(city)
         run = _run_settings(preset)
     with left:
         split = _chosen_split(slug, city, model.name, bool(missing))
@@ -103,6 +105,20 @@ def _model(slug: str) -> cached.ModelEntry:
     chosen = st.selectbox("Model", names, fitting, format_func=lambda name: models[name].title, key=f"train.model.{fitting}")
     st.caption(wording.literal(models[chosen].paper, limit=300))
     return models[chosen]
+
+
+def _stored_words(city: City) -> None:
+    """Says what stored descriptions count as that do not tell which prompt they answer; nothing else about them tells it either."""
+    if not city.has("descriptions"):
+        return
+    table = city.table("descriptions")
+    prompt = table["prompt"] if "prompt" in table else pd.Series(None, index=table.index, dtype=object)
+    unsaid = int((prompt.isna() & (table["subject"] == "cell")).sum())
+    if unsaid:
+        st.caption(
+            f"Of {wording.counted(unsaid, 'stored description')} of cells it is not said which prompt was answered; they count as answers "
+            "to the full one. If they were written for the lite prompt, have them written anew: `mobiscope caption --again`."
+        )
 
 
 def _run_settings(preset: str) -> RunRequest | None:

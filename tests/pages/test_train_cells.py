@@ -1,6 +1,8 @@
 """Train, for a model of cells: the split is of cells, and a run is started with it."""
 
 import numpy as np
+import pandas as pd
+import pytest
 
 from engine.city.cell_samples import build_cell_samples
 from engine.city.cell_splits import CellSplit
@@ -34,6 +36,19 @@ def test_the_split_of_cells_is_told_in_numbers_and_a_run_started_with_it(open_pa
         assert Run.open(run.id).request.split == CellSplit(kind="random_cells")
     finally:
         stop(run.id)
+
+
+@pytest.mark.parametrize(("prompts", "unsaid"), [(None, 2), (["lite", None], 1), (["three_level", "any"], 0)])
+def test_descriptions_that_do_not_say_which_prompt_they_answer_are_told(open_page, own_home, tiny_city, prompts, unsaid) -> None:
+    said = {
+        "subject": "cell", "subject_id": tiny_city.spatial("cells")["cell_id"].iloc[:2], "modality": "poi", "text": "Quiet.", "source": "me"
+    }  # fmt: skip
+    table = pd.DataFrame(said | ({} if prompts is None else {"prompt": pd.Series(prompts, dtype=object).to_numpy()}))
+    tiny_city.replace(name="Described", descriptions=table).save(own_home / "cities" / "described")
+    at = _choose(open_page("train"))
+    assert_healthy(at)
+    told = f"Of {unsaid} stored description" in words(at)
+    assert told == bool(unsaid) and ("count as answers to the full one" in words(at)) == told
 
 
 def test_a_city_without_flows_is_refused_with_what_is_missing(open_page, own_home, tiny_city) -> None:
