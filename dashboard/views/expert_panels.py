@@ -215,7 +215,7 @@ def draw_load(run_id: str, asked: "cached.Asked", key: str, experts: ExpertSet, 
                 key="experts.training",
                 alt="Largest load and dead experts per epoch",
             )
-            st.caption("During training, on the validation part, all visits of the windows.")
+            st.caption("During training, on the validation part, the latest visit of each window.")
         else:
             st.caption("This run recorded no loads during training.")
 

@@ -105,7 +105,6 @@ class RoutingContext:
         texts: (expert, text) vectors of the experts' texts.
         choice: How experts are chosen.
         weights: Filled by the mixtures: the router's weights of the real tokens, (token, expert) each, for the loss.
-        owner: Filled by the mixtures: (token,) the sample of each real token.
     """
 
     history: Tensor
@@ -114,7 +113,6 @@ class RoutingContext:
     texts: Tensor
     choice: Choice
     weights: list[Tensor] = field(default_factory=list)
-    owner: Tensor | None = None
 
 
 class RoleMixture(nn.Module):
@@ -170,7 +168,6 @@ class RoleMixture(nn.Module):
                 factors = torch.where(shares > 0, changed / shares.clamp_min(1e-12), torch.ones_like(shares))
         weights = self.router(packed, context.history, owner, context.texts, factors)
         context.weights.append(weights)
-        context.owner = owner
         weights = self._through(self.raw, weights, rows, context)
         used = self._through(self.routing, context.choice(weights), rows, context)
         answer = self._through(self.output, self.experts(packed, used.to(packed.dtype), base), rows, context)

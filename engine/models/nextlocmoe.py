@@ -77,15 +77,15 @@ class Reading:
     Attributes:
         states: (sample, current, width).
         window: The windows.
-        role_weights: (token, expert) router weights of each layer's real tokens.
-        owner: (token,) the sample of each of these tokens; None without role experts.
+        real: (sample, token) bool; tokens are the prompt's and the visits', False where padded.
+        role_weights: (real token, expert) router weights of each layer, sample by sample.
         function_weights: (visit, function) router weights of real visits, or None.
     """
 
     states: Tensor
     window: Window
+    real: Tensor
     role_weights: list[Tensor]
-    owner: Tensor | None
     function_weights: Tensor | None
 
 
@@ -314,7 +314,7 @@ class NextLocMoE(NextLocationModel):
         if each_layer:
             self.layer_points(torch.stack([self.head.points(state[:, -1].float()) for state in states]))
             states = states[-1]
-        return Reading(states[:, -c.current_visits :].float(), window, context.weights, context.owner, function_weights)
+        return Reading(states[:, -c.current_visits :].float(), window, real, context.weights, function_weights)
 
     def _dtype(self) -> torch.dtype:
         return next(self.backbone.model.parameters()).dtype

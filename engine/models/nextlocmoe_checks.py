@@ -41,8 +41,8 @@ def check_routing_and_points(model: "NextLocMoE", samples: Samples) -> list[Warn
     truth = np.stack([places.x, places.y], axis=1)[histories.target]
     error = float(np.hypot(*(points - truth).T).mean())
     for found in sets.values():
-        raw, used = (seen[probe][-1].to_numpy() for probe in (found.raw, found.routing))
-        raw, used = (array.reshape(-1, array.shape[-1]) for array in (raw, used))
+        # The latest visit answers: experts that only other visits of the window ask are as good as dead.
+        raw, used = (seen[probe][-1].to_numpy()[:, -1] for probe in (found.raw, found.routing))
         asked = raw.sum(1) > 0
         raw, used = raw[asked], used[asked]
         count, load = raw.shape[1], used.sum(0) / max(used.sum(), 1e-12)

@@ -29,7 +29,8 @@ class NextLocMoEConfig(TrainedConfig):
         ),
         "Routing": (
             "routing", "threshold", "most_roles", "role_count", "role_renormalise", "router_hidden", "router_form",
-            "router_reads_history", "roles_decided_per", "lambda_entropy", "lambda_balance", "lambda_unit", "routing_warm_up",
+            "router_reads_history", "roles_decided_per", "routing_judged_on", "lambda_entropy", "lambda_balance", "lambda_unit",
+            "routing_warm_up",
         ),
         "Language model": (
             "backbone", "layers", "width", "feed_forward", "heads", "key_value_heads", "attention_dropout", "prefix_tokens", "prompt",
@@ -214,6 +215,12 @@ class NextLocMoEConfig(TrainedConfig):
         description="visit: each visit is to have few role experts, as published. window: all visits of a window the same few, so that "
         "experts divide people rather than moments.",
     )
+    routing_judged_on: Literal["asked", "all"] = Field(
+        "asked",
+        title="Role routers judged on",
+        description="asked: the visits that are asked for the next one. all: the long history and the prompt as well, as published; "
+        "a router is then even when it gives every position of the window an expert of its own, and asks few where answers come from.",
+    )
     lambda_unit: Literal["loss", "metre"] = Field(
         "loss",
         title="Unit of both weights",
@@ -322,6 +329,7 @@ class NextLocMoEConfig(TrainedConfig):
             "head": "regression",
             "lambda_entropy": 300.0,
             "lambda_balance": 0.0,
+            "routing_judged_on": "all",
             "lambda_unit": "metre",
             "dense_targets": False,
             "prompt": "Predict where a person goes next from the place, weekday, hour and duration of earlier and of current visits.",

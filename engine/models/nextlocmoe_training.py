@@ -14,7 +14,8 @@ from engine.models.stage import Stage
 from engine.probes import watch
 
 if TYPE_CHECKING:
-    from engine.models.nextlocmoe import NextLocMoE
+    from engine.models.nextlocmoe import NextLocMoE, Reading
+    from engine.models.nextlocmoe_config import NextLocMoEConfig
 
 _MOST_VALIDATION = 2_000
 _DEAD = 0.01
@@ -100,21 +101,30 @@ def window_loss(model: "NextLocMoE", batch: WindowBatch) -> dict[str, Tensor]:
         question = model.question(reading.states[asked], within.histories())
         place = model.head.losses(question, target, batch.generator).mean()
     terms = {"total": place, "place": place}
-    routed = [*reading.role_weights, *([reading.function_weights] if reading.function_weights is not None else [])]
-    if routed:
-        per_window = config.roles_decided_per == "window"
-        owner = reading.owner
-        doubts = [
-            window_entropy(one, owner) if per_window and owner is not None else token_entropy(one) for one in reading.role_weights
-        ]
-        doubts += [token_entropy(reading.function_weights)] if reading.function_weights is not None else []
+    roles, owner = _judged_roles(reading, asked, config)
+    functions = [] if reading.function_weights is None else [reading.function_weights]
+    if roles or functions:
+        doubts = [window_entropy(one, owner) if config.roles_decided_per == "window" else token_entropy(one) for one in roles]
+        doubts += [token_entropy(one) for one in functions]
         entropy = torch.stack(doubts).mean()
-        balance = torch.stack([load_entropy(weights) for weights in routed]).mean()
+        balance = torch.stack([load_entropy(weights) for weights in (*roles, *functions)]).mean()
         unit = model.frame.unit if config.lambda_unit == "metre" else 1.0
         warm = min(batch.progress / config.routing_warm_up, 1.0) if config.routing_warm_up else 1.0
         total = place + warm / unit * (config.lambda_entropy * entropy - config.lambda_balance * balance)
         terms = {"total": total, "place": place, "entropy": entropy, "balance": balance}
     return terms
+
+
+def _judged_roles(
+    reading: "Reading", asked: tuple[np.ndarray, np.ndarray], config: "NextLocMoEConfig"
+) -> tuple[list[Tensor], Tensor]:
+    """The role weights that are to be decided and even, one (token, expert) per layer, and the (token,) window of each."""
+    sample, column = (torch.from_numpy(array).to(reading.real.device) for array in asked)
+    judged = reading.real
+    if config.routing_judged_on == "asked":
+        judged = torch.zeros_like(judged)
+        judged[sample, judged.shape[1] - config.current_visits + column] = True
+    return [weights[judged[reading.real]] for weights in reading.role_weights], judged.nonzero()[:, 0]
 
 
 def current_targets(real: np.ndarray, samples: Samples, dense: bool) -> tuple[tuple[np.ndarray, np.ndarray], np.ndarray]:
@@ -158,7 +168,7 @@ def validation_metrics(model: "NextLocMoE", samples: Samples, chunk: int = 256) 
             top = scores.argmax(1)
             metres.append(np.hypot(places.x[top] - places.x[histories.target], places.y[top] - places.y[histories.target]))
             for key, found in sets.items():
-                loads[key] += seen[found.routing].pop().to_numpy().sum((0, 1))
+                loads[key] += seen[found.routing].pop().to_numpy()[:, -1].sum(0)
     rank = np.concatenate(ranks)
     found_metrics = {
         "loss": float(np.concatenate(nats).mean()),
