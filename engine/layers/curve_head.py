@@ -69,9 +69,10 @@ class CurveHead(nn.Module):
             self.offset = nn.Linear(width, scale.bins)
             nn.init.zeros_(self.offset.weight)
             nn.init.zeros_(self.offset.bias)
-        self.probability = Probe(
-            "curve", ("cell", "hour", "bin"), "Probability of each magnitude bin, before the temperature.", paper="eq. 14"
-        )
+        if kind != "regression":
+            self.probability = Probe(
+                "curve", ("cell", "hour", "bin"), "Probability of each magnitude bin, before the temperature.", paper="eq. 14"
+            )
         self.level = Probe(
             "curve", ("cell", "hour"), "Predicted log flow in standard deviations from the training mean (z).", "z", "eq. 15"
         )

@@ -6,6 +6,7 @@ import torch
 
 from engine.city.flow_scale import FlowScale
 from engine.layers.curve_head import CurveHead
+from engine.probes import Probe
 
 FLOW = np.random.default_rng(0).lognormal(3, 1, (60, 24)).astype(np.float32)
 
@@ -123,6 +124,7 @@ def test_a_regression_head_has_no_bins_and_its_interval_comes_from_validation_er
     head = CurveHead(8, FlowScale.fit(FLOW), FLOW, "regression").eval()
     z, probability, log_probability = head(torch.randn(3, 24, 8))
     assert z.shape == (3, 24) and probability is None and log_probability is None
+    assert [name for name, module in head.named_children() if isinstance(module, Probe)] == ["level"]
     head.calibrate_interval(z, None, z + 0.5)
     low, high = head.interval(z, None)
     torch.testing.assert_close(head.standardise(high) - z, torch.full((3, 24), 0.5), atol=1e-3, rtol=0)
