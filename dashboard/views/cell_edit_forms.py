@@ -12,6 +12,7 @@ from dashboard import panels, wording
 from dashboard.cached.cell_data import CellOutlines
 from dashboard.views import cell_choice, cell_stack, model_forms
 from engine.city.images import encode_heights, encode_png, read_heights, read_image
+from engine.encoders.describe_rules import kind_in_words
 from engine.errors import MobiscopeError
 from engine.models.answers import CurvePredictor
 from engine.scenarios.cell_compare import Grounds
@@ -77,7 +78,7 @@ def _places(base: Grounds, outlines: CellOutlines, cell: str) -> None:
     if not names:
         panels.nothing("Nothing is counted in these cells", "The city brings neither places nor numbers with its zones.")
         return
-    name = st.selectbox("Counted", names, key="what_if.cells.category")
+    name = st.selectbox("Counted", names, format_func=kind_in_words, key="what_if.cells.category")
     at = modality.components.index(name)
     now = float(modality.features[row, at]) if modality.present[row] else 0.0
     is_count = at < modality.counts
