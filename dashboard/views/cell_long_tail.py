@@ -168,8 +168,9 @@ class _Judged:
             f"table = run.table('predictions').query({f'predictor == {series.predictor!r}'!r})",
             f"observed = {of_day}",
             "table = table.assign(observed=observed, wrong=(table.predicted - observed).abs())",
-            "wrong = table.groupby('cell_id', sort=False).wrong.sum(min_count=1)",
-            "share = wrong / table.groupby('cell_id', sort=False).observed.sum()",
+            "cells = table.groupby('cell_id', sort=False)",
+            "wrong = cells['wrong'].sum(min_count=1)",
+            "share = wrong / cells['observed'].sum()",
             imports=imports,
         )
         return cls(series, curves.flow[series.predictor], observed, python)

@@ -29,8 +29,10 @@ class NextLocMoEConfig(TrainedConfig):
         ),
         "Routing": (
             "routing", "threshold", "most_roles", "role_count", "role_renormalise", "router_hidden", "router_form",
-            "router_reads_history", "roles_decided_per", "routing_judged_on", "lambda_entropy", "lambda_balance", "lambda_unit",
-            "routing_warm_up",
+            "router_reads_history",
+        ),
+        "Routing loss": (
+            "routing_judged_on", "roles_decided_per", "lambda_entropy", "lambda_balance", "lambda_unit", "routing_warm_up",
         ),
         "Language model": (
             "backbone", "layers", "width", "feed_forward", "heads", "key_value_heads", "attention_dropout", "prefix_tokens", "prompt",

@@ -4,22 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from engine.city.samples import VisitLog, build_samples
-from engine.city.splits import Split
-from engine.models.base import Data
-from engine.models.nextlocmoe import NextLocMoE
-from engine.models.nextlocmoe_config import NextLocMoEConfig
 from engine.models.nextlocmoe_training import WindowBatch, validation_metrics, window_loss
 from engine.probes import override, watch
-
-
-@pytest.fixture(scope="module")
-def data(tiny_city):
-    return Data(tiny_city, Split(), build_samples(VisitLog.of(tiny_city, Split())))
-
-
-def tiny(data, **changes):
-    return NextLocMoE.build(NextLocMoEConfig.preset("tiny", function_experts=False, **changes), data, 0).eval()
+from tests.engine.models.nextlocmoe.conftest import tiny
 
 
 def routing_terms(model, data):
@@ -38,7 +25,7 @@ def entropy(weights):
 
 @pytest.mark.parametrize(("changes", "last"), [({}, 5), ({"dense_targets": False}, 1), ({"routing_judged_on": "all"}, 1_000)])
 def test_routers_are_judged_on_the_visits_that_are_asked_or_on_all(data, changes, last):
-    doubt, balance, windows = routing_terms(tiny(data, **changes), data)
+    doubt, balance, windows = routing_terms(tiny(data, function_experts=False, **changes), data)
     assert max(map(len, windows)) > 5, "there is history that could be judged"
     judged = np.concatenate([steps[-last:] for steps in windows])
     assert doubt == pytest.approx(entropy(judged).mean(), abs=1e-4)
@@ -46,13 +33,13 @@ def test_routers_are_judged_on_the_visits_that_are_asked_or_on_all(data, changes
 
 
 def test_one_choice_per_window_is_judged_on_the_same_visits(data):
-    doubt, _, windows = routing_terms(tiny(data, roles_decided_per="window"), data)
+    doubt, _, windows = routing_terms(tiny(data, function_experts=False, roles_decided_per="window"), data)
     assert doubt == pytest.approx(np.mean([entropy(steps[-5:].mean(0)) for steps in windows]), abs=1e-4)
 
 
 def test_experts_that_only_earlier_visits_ask_are_dead(data):
     """Position by position another expert: over the window all are used evenly, but every answer comes from one."""
-    model, part = tiny(data), data.samples.of_part("valid")
+    model, part = tiny(data, function_experts=False), data.samples.of_part("valid")
 
     def by_position(weights):
         chosen = torch.arange(weights.shape[1] - 1, -1, -1, device=weights.device) % weights.shape[2]
