@@ -1,5 +1,6 @@
 """Which experts are asked: the choices of NextLocMoE, the router of its role experts, and what keeps a router from collapsing."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -109,6 +110,14 @@ def load_entropy(weights: Tensor) -> Tensor:
     """Entropy of the mean of (token, expert) weights, in nats: how evenly the experts are used over all visits."""
     mean = weights.mean(0)
     return -(mean * mean.clamp_min(1e-12).log()).sum()
+
+
+def load_floor(weights: Tensor) -> Tensor:
+    """Mean log of the mean of (token, expert) weights, over that of even ones: 0 where all are used alike, far below where one is not.
+
+    An expert that is hardly asked hardly moves the entropy of the load, so nothing brings it back; its log it moves as much as ever.
+    """
+    return weights.mean(0).clamp_min(1e-9).log().mean() + math.log(weights.shape[1])
 
 
 class RoleRouter(nn.Module):

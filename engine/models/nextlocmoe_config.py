@@ -32,7 +32,8 @@ class NextLocMoEConfig(TrainedConfig):
             "router_reads_history",
         ),
         "Routing loss": (
-            "routing_judged_on", "roles_decided_per", "lambda_entropy", "lambda_balance", "lambda_unit", "routing_warm_up",
+            "routing_judged_on", "roles_decided_per", "lambda_entropy", "lambda_balance", "lambda_floor", "lambda_unit",
+            "routing_warm_up",
         ),
         "Language model": (
             "backbone", "layers", "width", "feed_forward", "heads", "key_value_heads", "attention_dropout", "prefix_tokens", "prompt",
@@ -211,6 +212,13 @@ class NextLocMoEConfig(TrainedConfig):
         title="Balance weight",
         description="How much evenly used experts are rewarded; 0: not at all, as published.",
     )
+    lambda_floor: float = Field(
+        0.05,
+        ge=0,
+        le=1e4,
+        title="Floor weight",
+        description="How much experts that are hardly asked are brought back; 0: not at all, as published.",
+    )
     roles_decided_per: Literal["visit", "window"] = Field(
         "visit",
         title="Roles decided per",
@@ -225,11 +233,11 @@ class NextLocMoEConfig(TrainedConfig):
     )
     lambda_unit: Literal["loss", "metre"] = Field(
         "loss",
-        title="Unit of both weights",
+        title="Unit of these weights",
         description="loss: city scales (regression) or nats. metre: metres of distance, as published.",
     )
     routing_warm_up: float = Field(
-        0.1, ge=0, le=1, title="Routing warm-up", description="Share of training over which both weights grow from zero."
+        0.1, ge=0, le=1, title="Routing warm-up", description="Share of training over which these weights grow from zero."
     )
 
     # ---- training ----
@@ -331,6 +339,7 @@ class NextLocMoEConfig(TrainedConfig):
             "head": "regression",
             "lambda_entropy": 300.0,
             "lambda_balance": 0.0,
+            "lambda_floor": 0.0,
             "routing_judged_on": "all",
             "lambda_unit": "metre",
             "dense_targets": False,

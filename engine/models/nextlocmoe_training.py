@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.city.samples import Samples
-from engine.layers.routing import load_entropy, token_entropy, window_entropy
+from engine.layers.routing import load_entropy, load_floor, token_entropy, window_entropy
 from engine.models.stage import Stage
 from engine.probes import watch
 
@@ -85,8 +85,9 @@ def window_loss(model: "NextLocMoE", batch: WindowBatch) -> dict[str, Tensor]:
     """The loss of a step.
 
     Returns:
-        total; place: distance in city scales (regression) or nats; entropy: of the routers' weights per visit (or window), nats; balance:
-        entropy of their mean over the batch, nats. `total = place + warm-up * (lambda_entropy * entropy - lambda_balance * balance)`.
+        total; place: distance in city scales (regression) or nats; of the routers' weights, in nats: entropy per visit (or window),
+        balance (entropy of their mean over the batch) and floor (`load_floor`). `total = place + warm-up * (lambda_entropy * entropy -
+        lambda_balance * balance - lambda_floor * floor)`.
     """
     config, samples = model.config, batch.samples
     reading = model.read(samples.histories())
@@ -107,11 +108,13 @@ def window_loss(model: "NextLocMoE", batch: WindowBatch) -> dict[str, Tensor]:
         doubts = [window_entropy(one, owner) if config.roles_decided_per == "window" else token_entropy(one) for one in roles]
         doubts += [token_entropy(one) for one in functions]
         entropy = torch.stack(doubts).mean()
-        balance = torch.stack([load_entropy(weights) for weights in (*roles, *functions)]).mean()
+        balance, floor = (
+            torch.stack([measure(one) for one in (*roles, *functions)]).mean() for measure in (load_entropy, load_floor)
+        )
         unit = model.frame.unit if config.lambda_unit == "metre" else 1.0
         warm = min(batch.progress / config.routing_warm_up, 1.0) if config.routing_warm_up else 1.0
-        total = place + warm / unit * (config.lambda_entropy * entropy - config.lambda_balance * balance)
-        terms = {"total": total, "place": place, "entropy": entropy, "balance": balance}
+        routing = config.lambda_entropy * entropy - config.lambda_balance * balance - config.lambda_floor * floor
+        terms = {"total": place + warm / unit * routing, "place": place, "entropy": entropy, "balance": balance, "floor": floor}
     return terms
 
 

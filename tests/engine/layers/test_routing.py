@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from engine.layers.routing import Choice, RoleRouter, keep_released, keep_top_p, keep_topk, load_entropy, token_entropy
+from engine.layers.routing import Choice, RoleRouter, keep_released, keep_top_p, keep_topk, load_entropy, load_floor, token_entropy
 
 HAND = torch.tensor([[0.05, 0.5, 0.1, 0.3, 0.05]])
 
@@ -137,3 +137,18 @@ def test_a_part_of_the_router_can_be_scaled_and_a_factor_of_one_changes_nothing(
     torch.testing.assert_close(router(tokens, history, owner, texts, no_history), router(tokens, 0 * history, owner, texts))
     no_text = router(tokens, history, owner, texts, torch.tensor([1.0, 1.0, 0.0]).expand(6, 3))
     torch.testing.assert_close(no_text, torch.full((6, 5), 0.2), msg="without texts all roles look alike")
+
+
+def test_an_expert_that_is_hardly_asked_is_brought_back_by_the_floor_and_not_by_the_balance():
+    """Its share of the gradient of the balance vanishes with its weight; that of the floor stays one over the number of experts."""
+    logits = torch.zeros(50, 4, requires_grad=True)
+    with torch.no_grad():
+        logits[:, 3] = -14
+    pulls = {
+        measure: float(torch.autograd.grad(measure(logits.softmax(-1)), logits)[0][:, 3].sum())
+        for measure in (load_entropy, load_floor)
+    }
+    assert pulls[load_entropy] < 1e-4 and pulls[load_floor] == pytest.approx(1 / 4, rel=1e-3)
+    assert float(load_floor(torch.full((5, 4), 0.25))) == pytest.approx(0, abs=1e-6)
+    assert float(load_floor(logits.softmax(-1))) < -3
+    assert torch.isfinite(load_floor(torch.eye(4)[torch.zeros(5, dtype=torch.long)]))

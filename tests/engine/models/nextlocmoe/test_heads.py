@@ -46,7 +46,7 @@ def test_places_at_the_same_spot_are_ranked_by_popularity(data, histories):
         {"routing": "dense", "first_expert_layer": 0},
         {"routing": "topk", "router_form": "published"},
         {"routing": "released", "role_renormalise": False, "final_norm": False, "published_function_start": True},
-        {"lambda_balance": 0.0, "lambda_unit": "metre", "lambda_entropy": 300.0, "dense_targets": False},
+        {"lambda_balance": 0.0, "lambda_floor": 0.0, "lambda_unit": "metre", "lambda_entropy": 300.0, "dense_targets": False},
         {"roles_decided_per": "window", "functions_in_history": True, "prefix_tokens": 2},
         {"history_visits": 0},
         {"router_reads_history": False, "history_convolutions": 2, "expert_spread": 0.0},

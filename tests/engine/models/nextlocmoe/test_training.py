@@ -108,11 +108,13 @@ def test_entropy_per_window_sees_whether_all_visits_ask_the_same():
 
 
 def test_balance_keeps_experts_alive_where_entropy_alone_collapses(data):
-    """Specification §8: with the published sign and nothing else, one expert takes all; with its counterpart most stay alive."""
+    """Specification §8: with the published sign and nothing else, one expert takes all; with its counterpart most stay alive, and
+    with the floor they share the load more evenly."""
     shares = {}
-    for balance in (0.0, 0.5):
-        model = tiny(data, lambda_entropy=0.5, lambda_balance=balance, function_experts=False)
+    for balance, floor in ((0.0, 0.0), (0.5, 0.0), (0.5, 0.125)):
+        model = tiny(data, lambda_entropy=0.5, lambda_balance=balance, lambda_floor=floor, function_experts=False)
         metrics = validation_metrics(train(model, data, 4), data.samples.of_part("valid"))
-        shares[balance] = metrics["largest load of roles_2"], metrics["dead among roles_2"]
-    assert shares[0.0][0] > 0.95 and shares[0.0][1] == 10, shares
-    assert shares[0.5][0] < 0.8 and shares[0.5][1] <= 5, shares
+        shares[balance, floor] = metrics["largest load of roles_2"], metrics["dead among roles_2"]
+    assert shares[0.0, 0.0][0] > 0.95 and shares[0.0, 0.0][1] == 10, shares
+    assert shares[0.5, 0.0][0] < 0.8 and shares[0.5, 0.0][1] <= 5, shares
+    assert shares[0.5, 0.125][0] < min(0.4, shares[0.5, 0.0][0]) and shares[0.5, 0.125][1] <= 3, shares
