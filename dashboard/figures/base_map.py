@@ -39,8 +39,8 @@ from engine.city.schema import WGS84
 
 MOST_MARKS = 20_000
 """More places, cells or buildings than this are aggregated or left out until asked for, and the map says so."""
-REFERENCE_SIZE = (450, 430)
-"""Pixels of the map for which the view fits the city."""
+REFERENCE_SIZE = (385, 430)
+"""Pixels of the map for which the view fits the city: half a page in a window 1,100 wide, the narrowest that shows it whole."""
 _HOVERED = 5_000
 _BASE_BUDGET = 1_200_000
 
@@ -82,7 +82,7 @@ def fit_view(extent: tuple[float, float, float, float], pitch: float = 0) -> pdk
     # Web-mercator: 512 pixels hold 360 degrees of longitude at zoom 0.
     across = math.log2(width * 360 / (512 * max(east - west, 1e-4)))
     down = math.log2(height * 360 * math.cos(math.radians(latitude)) / (512 * max(north - south, 1e-4)))
-    zoom = round(min(across, down, 17.0), 2)
+    zoom = math.floor(100 * min(across, down, 17.0)) / 100  # rounded up it would cut the edge
     return pdk.ViewState(longitude=round((west + east) / 2, 5), latitude=round(latitude, 5), zoom=zoom, pitch=pitch, bearing=0)
 
 
