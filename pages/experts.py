@@ -1,5 +1,7 @@
 """Who was asked? The experts of a model: for one question, for a whole slice, on the map, over the day, and in another city."""
 
+from typing import TYPE_CHECKING
+
 import pandas as pd
 import streamlit as st
 
@@ -10,6 +12,9 @@ from dashboard.views.question_picker import pick_question
 from dashboard.views.run_gate import gate
 from engine.evaluation import routing
 from engine.models.declarations import ExpertSet
+
+if TYPE_CHECKING:
+    from engine.evaluation.routed import Routed
 
 QUESTION = "Who was asked?"
 BELOW = ("Cards", "Load", "Rhythm", "This person", "Differences", "Labels", "Visits", "Another city")
@@ -119,7 +124,7 @@ def _answer(
     history: pd.DataFrame,
     over: "cached.Asked",
 ) -> str:
-    """Whom the model asked for the latest visit, and how decided it is over the slice."""
+    """Whom the model asked for the latest visit, and what is said of every set over the slice."""
     said = []
     for key, experts in sets.items():
         weights, used = once.raw[key], once.used[key]
@@ -135,13 +140,19 @@ def _answer(
     if not said:
         return "No visit of this question was routed."
     place, when = wording.literal(history["name"].iloc[-1], 60), wording.literal(history["when"].iloc[-1])
-    last = list(sets)[-1]
-    raw, dead = over.routed[last].latest_raw, routing.dead(routing.load(over.routed[last].latest))
-    found = routing.specialisation(raw)
+    judged = [_judged(experts, over.routed[key]) for key, experts in sets.items()]
     return (
-        f"For the visit to {place} ({when}) the model asked {', and '.join(said)}. Over {wording.counted(len(raw), 'question')} "
-        f"the {wording.literal(sets[last].title.split(',')[0].lower())} are chosen with {found.per_row:.2f} of {found.even:.2f} nats of doubt; "
-        f"{'none is' if not dead.any() else f'{int(dead.sum())} of {len(dead)} are' if dead.sum() > 1 else f'1 of {len(dead)} is'} dead."
+        f"For the visit to {place} ({when}) the model asked {', and '.join(said)}. "
+        f"Over {wording.counted(len(over.visits), 'question')} it chooses {', and '.join(judged)}."
+    )
+
+
+def _judged(experts: ExpertSet, routed: "Routed") -> str:
+    """How decided the choice among one set is over the slice, and how many of the set are dead."""
+    found, dead = routing.specialisation(routed.latest_raw), routing.dead(routing.load(routed.latest))
+    return (
+        f"{wording.literal(experts.title.split(',')[0].lower())} with {found.per_row:.2f} of {found.even:.2f} nats of doubt "
+        f"({int(dead.sum()) or 'none'} of {len(dead)} dead)"
     )
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from dashboard import cached, questions, wording
 from dashboard.views import expert_map
+from engine.evaluation import routing
 from engine.runs import Run, list_runs
 from engine.scenarios.edits import OverrideProbe, ShiftLast, TurnKnob
 from engine.scenarios.scenario import EditStack
@@ -113,6 +114,17 @@ def test_the_answer_names_experts_doubt_and_the_dead_and_the_map_is_within_its_b
     assert_healthy(at)
     night = layer(at, "dominant")
     assert night is None or len(night["data"]) < everything, "the slider chooses the hours"
+
+
+@pytest.mark.parametrize("size", [5, 11], ids=["functions", "roles"])
+def test_the_headline_judges_every_set_by_itself(page, monkeypatch, size) -> None:
+    monkeypatch.setattr(routing, "dead", lambda share: np.arange(len(share)) == (0 if len(share) == size else -1))
+    at = page()
+    assert_healthy(at)
+    judged = at.markdown[0].value.split(" it chooses ")[1].split(", and ")
+    said = {5: "functions of places with", 11: "roles of people with"}
+    for sentence, (experts, begins) in zip(judged, said.items(), strict=True):
+        assert sentence.startswith(begins) and f"({'1' if experts == size else 'none'} of {experts} dead)" in sentence
 
 
 def test_every_view_below_is_drawn_for_both_sets(page) -> None:
@@ -283,6 +295,17 @@ def test_the_last_visit_is_moved_on_the_what_if_page(page) -> None:
     assert_healthy(at)
     assert at.session_state["mobiscope.what_if.stack"][1].done == (ShiftLast(east_m=500.0),)
     assert "With 1 edit" in at.markdown[0].value
+
+
+def test_an_edit_that_cannot_matter_says_so_and_which_setting_decides_it(page) -> None:
+    at = page("what_if")
+    at.session_state["what_if.kind"] = "History"
+    at.run()
+    button(at, "Let it take so long").click().run()
+    assert_healthy(at)
+    said = words(at).replace("\\", "")
+    assert "No effect here. This run does not read how long" in said and "“Hide running durations” on" in said
+    assert "Needs: nothing" not in said
 
 
 def test_the_same_numbers_come_from_the_command_line(expert_home, monkeypatch, capsys) -> None:
