@@ -158,8 +158,7 @@ def _map(slug: str, run_id: str, curves: Curves, outlines: CellOutlines, shown: 
 
 
 def _parts(curves: Curves) -> str:
-    named = {"train": "training", "valid": "validation", "test": "test", "input only": "input only"}
-    counts = {words: sum(part == key for part in curves.parts()) for key, words in named.items()}
+    counts = {words: sum(part == key for part in curves.parts()) for key, words in cell_data.PART_WORDS.items()}
     return ", ".join(f"{wording.count(count)} {words}" for words, count in counts.items() if count)
 
 
@@ -188,14 +187,15 @@ def _answer(run_id: str, curves: Curves, outlines: CellOutlines, cells: list[str
     name = wording.literal(cell_choice.label(outlines, int(rows[0])))
     who = f"**{name}**" if len(rows) == 1 else f"**{wording.counted(len(rows), 'cell')}** around {name}"
     title = wording.literal(curves.titles[predictor])
+    day = cell_day.average_day(cell_data.run_cells(run_id).day_type)
     total, peak = float(flow.sum()), int(flow.sum(axis=0).argmax())
     if not np.isfinite(observed).all():
-        said = f"{who}: {title} expects {wording.count(total)} trips a day, most at {peak:02d} h; what truly leaves is not fully known."
+        said = f"{who}: {title} expects {wording.count(total)} trips on {day}, most at {peak:02d} h; what truly leaves is not fully known."
     else:
         counted, when = float(observed.sum()), int(observed.sum(axis=0).argmax())
-        gap = f" ({100 * (total - counted) / counted:+.0f}{wording.NARROW_SPACE}%)" if counted > 0 else ""
+        gap = f" ({wording.signed(round(100 * (total - counted) / counted))}{wording.NARROW_SPACE}%)" if counted > 0 else ""
         said = (
-            f"{who}: {wording.count(counted)} trips leave on an average day, most at {when:02d} h; {title} says "
+            f"{who}: {wording.count(counted)} trips leave on {day}, most at {when:02d} h; {title} says "
             f"{wording.count(total)}{gap}, most at {peak:02d} h."
         )
     table = cached.run_table(run_id, "metrics")

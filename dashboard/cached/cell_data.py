@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from engine.scenarios.cell_compare import CurveComparison, Grounds
     from engine.scenarios.scenario import Scenario
 
+PART_WORDS = {"train": "training", "valid": "validation", "test": "test", "input only": "input only"}
+"""Parts of the split as the screen says them before "cell"."""
+
 
 @dataclass(frozen=True, eq=False)
 class Curves:

@@ -49,6 +49,6 @@ def labels(outlines: CellOutlines) -> dict[str, str]:
 
 
 def label(outlines: CellOutlines, row: int) -> str:
-    """A cell as lists show it: its name, and the district where it has one."""
+    """A cell as lists and titles show it: its name, and its district under that word, since both may be numbers."""
     name, district = str(outlines.name[row]), str(outlines.district[row])
-    return f"{name} · {district}" if district and district != name else name
+    return f"{name}, district {district}" if district and district != name else name

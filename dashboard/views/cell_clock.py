@@ -12,6 +12,7 @@ from dashboard.cached.cell_data import CellOutlines
 from dashboard.figures import base_map, cell_map, colours
 from dashboard.figures.cell_map import HourlyFill
 from dashboard.figures.deck import Frozen, literal
+from dashboard.views import cell_choice
 from dashboard.views.deck_component import component
 from engine.city.city import City
 
@@ -79,7 +80,7 @@ def draw(
         tooltip=deck._tooltip,
         cells=cells.json,
         ids=[str(cell) for cell in cells.ids],
-        names=[literal(_label(cells, row)) for row in range(len(cells.ids))],
+        names=[literal(cell_choice.label(cells, row)) for row in range(len(cells.ids))],
         middles=np.round(np.stack([cells.longitude, cells.latitude], axis=1), 5).tolist(),
         codes=codes,
         least=least,
@@ -132,11 +133,6 @@ def _above(layers: Sequence[pdk.Layer]) -> list[pdk.Layer]:
         twin.__dict__.update(layer.__dict__ | {"id": f"above:{layer.id}"})
         named.append(twin)
     return named
-
-
-def _label(cells: CellOutlines, row: int) -> str:
-    name = str(cells.name[row])
-    return f"{name}, {cells.district[row]}" if cells.district[row] and cells.district[row] != name else name
 
 
 def _dot_size(city: City, count: int) -> float:

@@ -10,7 +10,7 @@ from dashboard.cached.cell_data import CellOutlines, Curves
 from dashboard.figures import cell_map, colours
 from dashboard.figures.curve_day import cluster_curves
 from dashboard.figures.frame import chart_config
-from dashboard.views import city_map
+from dashboard.views import cell_choice, city_map
 from dashboard.views.export_menu import export_menu
 from engine.errors import MobiscopeError
 from engine.evaluation.curve_clusters import FEWEST, MOST
@@ -79,7 +79,7 @@ def _map(slug: str, outlines: CellOutlines, clusters: np.ndarray) -> None:
     base = cached.base(slug, theme, places=False, buildings="none", faint=True)
     tints = [[*colours.rgb(colours.categorical(cluster)), 205] if cluster >= 0 else [128, 128, 128, 40] for cluster in clusters]
     tips = [
-        f"{outlines.name[row]}\n" + (f"cluster {cluster + 1}" if cluster >= 0 else "no whole curve known")
+        f"{cell_choice.label(outlines, row)}\n" + (f"cluster {cluster + 1}" if cluster >= 0 else "no whole curve known")
         for row, cluster in enumerate(clusters)
     ]
     layers = [*base.layers, cell_map.part_layer(outlines.shapes, tints, tips)]

@@ -5,13 +5,24 @@ import pandas as pd
 import streamlit as st
 
 from dashboard import cached, panels, session, wording
+from dashboard.cached import cell_data
 from dashboard.cached.cell_data import CellOutlines, Curves
 from dashboard.figures.curve_day import day_curves
 from dashboard.figures.frame import chart_config
-from dashboard.views import cell_errors
+from dashboard.views import cell_choice, cell_errors
 from dashboard.views.export_menu import export_menu
+from engine.city.weather import WEEKDAY_IN_BAD_WEATHER, WEEKDAY_IN_FAIR_WEATHER
 
 MOST_SINGLES = 60
+DAYS = {"all": "day", "weekend": "weekend day"} | {
+    name: name for name in ("weekday", WEEKDAY_IN_BAD_WEATHER, WEEKDAY_IN_FAIR_WEATHER)
+}
+"""Kinds of day as the phrase says them after "an average"; a city may bring others."""
+
+
+def average_day(day_type: str) -> str:
+    """Which day flows are of, as a phrase: `an average weekday in bad weather`."""
+    return f"an average {DAYS[day_type]}" if day_type in DAYS else f"an average day of the kind “{wording.literal(day_type)}”"
 
 
 def draw(
@@ -46,14 +57,15 @@ def draw(
         if clusters is not None and clusters[rows[0]] >= 0:
             mine = clusters == clusters[rows[0]]
             lines[f"cluster {clusters[rows[0]] + 1}, mean"] = _mean(curves.observed[mine])
+    day = average_day(cell_data.run_cells(run_id).day_type)
     title = (
-        f"The mean day of {wording.counted(len(rows), 'cell')}"
+        f"The mean of {wording.counted(len(rows), 'cell')} on {day}"
         if several
-        else f"A day in {wording.literal(outlines.name[rows[0]])}"
+        else f"{day[0].upper()}{day[1:]} in {wording.literal(cell_choice.label(outlines, int(rows[0])))}"
     )
     panels.panel(
         title,
-        "Drawn: trips that leave the cell in each local hour of an average day: observed in the foreground colour, predicted blue; the "
+        f"Drawn: trips that leave the cell in each local hour of {day}: observed in the foreground colour, predicted blue; the "
         "band holds 80 % by the model's own account. Grey: the best baseline, and the mean day of the cells alike in "
         "level and shape."
         if not several
@@ -95,9 +107,9 @@ def _mean(curves: np.ndarray) -> np.ndarray:
 def _facts(curves: Curves, rows: np.ndarray, predictor: str, outlines: CellOutlines) -> str:
     parts = pd.Series(curves.parts()).iloc[rows].value_counts()
     who = (
-        ", ".join(f"{wording.counted(count, f'{part} cell')}" for part, count in parts.items())
+        ", ".join(f"{wording.counted(count, f'{cell_data.PART_WORDS[part]} cell')}" for part, count in parts.items())
         if len(rows) > 1
-        else f"{parts.index[0]} cell"
+        else f"{cell_data.PART_WORDS[parts.index[0]]} cell"
     )
     observed, flow = curves.observed[rows], curves.flow[predictor][rows]
     known = np.isfinite(observed)

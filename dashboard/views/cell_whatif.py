@@ -13,7 +13,16 @@ from dashboard.cached.cell_data import CellOutlines, Curves
 from dashboard.figures import base_map, cell_map, colours
 from dashboard.figures.curve_day import day_curves
 from dashboard.figures.frame import chart_config
-from dashboard.views import cell_choice, cell_clock, cell_doubt, cell_edit_forms, cell_errors, cell_stack, scenario_in_hand
+from dashboard.views import (
+    cell_choice,
+    cell_clock,
+    cell_day,
+    cell_doubt,
+    cell_edit_forms,
+    cell_errors,
+    cell_stack,
+    scenario_in_hand,
+)
 from dashboard.views.export_menu import export_menu
 from dashboard.views.report_button import report_button
 from engine.errors import MobiscopeError
@@ -33,6 +42,7 @@ def draw(slug: str, run_id: str) -> None:
     """The page for a grid run."""
     curves, outlines = cell_data.curves(run_id), cell_data.outlines(slug)
     base = cell_data.grounds(run_id)
+    day = cell_day.average_day(base.cells.day_type)
     head = st.container()
     left, right = st.columns([62, 38], gap="medium")
     with right:
@@ -52,7 +62,7 @@ def draw(slug: str, run_id: str) -> None:
         st.button("Start over", key="what_if.misfit", on_click=cell_stack.IN_HAND.start_over, type="primary")
         return
     with head:
-        panels.head(QUESTION, _answer(comparison, scenario, predictor, outlines))
+        panels.head(QUESTION, _answer(comparison, scenario, predictor, outlines, day))
     with left:
         _map(slug, run_id, comparison, outlines, cells, scenario)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
@@ -69,7 +79,7 @@ def draw(slug: str, run_id: str) -> None:
             case "Figures":
                 _figures(run_id, predictor, scenario)
             case _:
-                _curve(curves, outlines, comparison, cells[0], scenario_in_hand.command(scenario, run_id))
+                _curve(curves, outlines, comparison, cells[0], day, scenario_in_hand.command(scenario, run_id))
                 if said := cell_errors.interval_held(cached.run_table(run_id, "metrics"), predictor.name):
                     st.caption(said)
 
@@ -84,11 +94,11 @@ def _predictor(run_id: str) -> "CurvePredictor":
     return cell_data.curve_predictors(run_id, () if name == model else (name,))[name]
 
 
-def _answer(comparison: CurveComparison, scenario: Scenario, predictor: "CurvePredictor", outlines: CellOutlines) -> str:
+def _answer(comparison: CurveComparison, scenario: Scenario, predictor: "CurvePredictor", outlines: CellOutlines, day: str) -> str:
     if not scenario.edits:
         return (
             f"{wording.literal(predictor.title)} gives all {wording.counted(len(comparison.cell_ids), 'cell')} "
-            f"{wording.count(comparison.before.sum())} trips a day. Edit a cell to see what that changes, there and around it."
+            f"{wording.count(comparison.before.sum())} trips on {day}. Edit a cell to see what that changes, there and around it."
         )
     changed, total = int(comparison.changed.sum()), float(comparison.change.sum())
     if not changed:
@@ -99,7 +109,7 @@ def _answer(comparison: CurveComparison, scenario: Scenario, predictor: "CurvePr
     return (
         f"With {wording.counted(len(scenario.edits), 'edit')}, {wording.count(changed)} of "
         f"{wording.counted(len(comparison.cell_ids), 'cell')} change, by {'+' if total > 0 else '−'}{wording.significant(abs(total))} "
-        f"trips a day in all; most **{wording.literal(cell_choice.label(outlines, row))}**, {sign}"
+        f"trips on {day} in all; most **{wording.literal(cell_choice.label(outlines, row))}**, {sign}"
         f"{wording.significant(abs(float(most['change'])))} trips ({wording.significant(float(most['before']))} before)."
     )
 
@@ -165,7 +175,7 @@ def _map(slug: str, run_id: str, comparison: CurveComparison, outlines: CellOutl
         )
 
 
-def _curve(curves: Curves, outlines: CellOutlines, comparison: CurveComparison, cell: str, command: str) -> None:
+def _curve(curves: Curves, outlines: CellOutlines, comparison: CurveComparison, cell: str, day: str, command: str) -> None:
     row = curves.index[cell]
     table = pd.DataFrame(
         {
@@ -180,8 +190,8 @@ def _curve(curves: Curves, outlines: CellOutlines, comparison: CurveComparison, 
     )
     panels.panel(
         f"The day of {wording.literal(cell_choice.label(outlines, row))}, before and after",
-        "Drawn: what was observed, what the model said before the edits (blue) and says after them (pink, dashed), with its 80 % "
-        "interval after them.",
+        f"Drawn: trips that leave the cell in each local hour of {day}: what was observed, what the model said before the edits "
+        "(blue) and says after them (pink, dashed), with its 80 % interval after them.",
         "Read: choose another cell on the map to see how far the change reaches; where the pink line lies on the blue one, nothing came.",
         "Do not conclude from a change much smaller than the interval: the model itself is not that sure.",
         "LMEMR specification §8.",

@@ -69,9 +69,9 @@ def test_the_day_plays_without_the_server_and_cells_are_chosen_by_click_and_lass
     for _ in range(8):
         page.mouse.click(*on_screen(frame, element, cell))
         settle(page)
-        if page.get_by_text(f"A day in {cell}").count():
+        if page.get_by_text(f"An average weekday in {cell}").count():
             break
-    page.get_by_text(f"A day in {cell}").wait_for(timeout=10_000)
+    page.get_by_text(f"An average weekday in {cell}").wait_for(timeout=10_000)
 
     frame.locator("#draw").click()
     box = frame.locator("#lasso").bounding_box()
@@ -81,7 +81,7 @@ def test_the_day_plays_without_the_server_and_cells_are_chosen_by_click_and_lass
     for x, y in ((right, top), (right, bottom), (left, bottom), (left, top)):
         page.mouse.move(x, y, steps=3)
     page.mouse.up()
-    page.get_by_text("The mean day of 36 cells").wait_for()
+    page.get_by_text("The mean of 36 cells on an average weekday").wait_for()
     assert_calm(page)
 
 

@@ -12,7 +12,7 @@ import torch
 from dashboard import wording
 from dashboard.cached import cell_data
 from dashboard.session import Selection
-from dashboard.views import cell_clusters, cell_embedding
+from dashboard.views import cell_clusters, cell_day, cell_embedding
 from dashboard.views.cell_edit_forms import KINDS
 from engine.city.city import open_city
 from engine.city.images import encode_heights
@@ -76,13 +76,44 @@ def test_the_page_answers_and_sends_all_hours_at_once_within_the_budget(page) ->
 
     at = page("grid_mobility")
     assert_healthy(at)
-    assert "trips leave on an average day" in at.markdown[0].value and "R²" in at.markdown[0].value
+    assert "trips leave on an average weekday, most" in at.markdown[0].value and "R²" in at.markdown[0].value
     (clock,) = clocks(at)
     assert len(base64.b64decode(clock["codes"])) == 36 * 24 * 2
     assert len(json.dumps(clock)) < MOST_BYTES
     assert [mark["words"] for mark in clock["marks"]][-1] == "chosen"
-    for at_panel in ("What the model saw of it", "A day in"):
+    for at_panel in ("What the model saw of it", "An average weekday in", "test cell"):
         assert at_panel in words(at)
+
+
+@pytest.mark.parametrize(
+    ("day_type", "said"),
+    [
+        ("all", "an average day"),
+        ("weekday", "an average weekday"),
+        ("weekend", "an average weekend day"),
+        ("weekday in bad weather", "an average weekday in bad weather"),
+        ("rain_1", "an average day of the kind “rain\\_1”"),
+    ],
+)
+def test_the_kind_of_day_is_said_as_a_phrase(day_type, said) -> None:
+    assert cell_day.average_day(day_type) == said
+
+
+def test_every_answer_about_trips_a_day_says_of_which_day(grid_home, monkeypatch, open_page) -> None:
+    """The run of weekends speaks of weekends where it answers and above its curves."""
+    monkeypatch.setenv("MOBISCOPE_HOME", str(grid_home))
+    run_id = next(run.id for run in list_runs() if run.name == "weekends")
+    for name in ("grid_mobility", "what_if"):
+        at = open_page(name, city="aldhaven", run=run_id)
+        assert_healthy(at)
+        assert "on an average weekend day" in at.markdown[0].value
+        assert "an average weekend day" in words(at).replace(at.markdown[0].value, "")
+
+
+def test_a_cell_is_called_by_its_name_and_under_that_word_its_district(page) -> None:
+    at = page("grid_mobility")
+    first = open_city("aldhaven").table("cells").iloc[0]
+    assert by_key(at, "grid.cell").options[0] == f"{first['cell_id']}, district {first['district']}"
 
 
 def test_what_is_unusual_about_inputs_stands_behind_their_source(page) -> None:
@@ -175,7 +206,7 @@ def test_a_lasso_shows_the_mean_day_without_a_band(page) -> None:
     at.run()
     assert_healthy(at)
     assert "3 cells" in at.markdown[0].value
-    assert "The mean day of 3 cells" in words(at)
+    assert "The mean of 3 cells on an average weekday" in words(at)
 
 
 def test_a_cell_chosen_elsewhere_is_the_one_looked_at(page) -> None:
