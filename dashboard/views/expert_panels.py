@@ -148,18 +148,18 @@ def _steps_of_slice(asked: "cached.Asked", key: str, experts: ExpertSet) -> _Ste
 def draw_load(run_id: str, asked: "cached.Asked", key: str, experts: ExpertSet, palette: Palette) -> None:
     """How the slice's questions are shared among the experts, and how that went during training."""
     routed = asked.routed[key]
-    used, raw = routing.load(routed.latest), routing.load(routed.latest_raw)
-    table = pd.DataFrame(
-        {"expert": experts.names, "used": used, "raw": raw, "asked": routing.asked(routed.latest), "dead": routing.dead(used)}
-    )
+    used, raw, often = routing.load(routed.latest), routing.load(routed.latest_raw), routing.asked(routed.latest)
+    table = pd.DataFrame({"expert": experts.names, "used": used, "raw": raw, "asked": often, "dead": routing.dead(used)})
     curves = cached.load_curves(run_id, key)
     left, right = st.columns(2, gap="medium")
     with left:
         panels.panel(
             "Load",
             "Drawn: share of all weight each expert got for the latest visits of this slice, as used (bars) and before the choice (ticks).",
-            "Read: the dotted line is the even share. An expert below 1 % is dead: nothing would change without it.",
-            "Do not conclude that load must be even; people and places are not spread evenly either.",
+            f"Read: the dotted line is the even share. An expert with less than {wording.percent(routing.DEAD_SHARE, 1)} of the weight as used "
+            "is called dead; it may still be asked beside others, with little weight.",
+            "Do not conclude that load must be even; people and places are not spread evenly either. Nor that a dead expert cannot matter: "
+            "what the answer loses without it is measured under Differences.",
             "NextLocMoE specification §12, §14.",
             actions=lambda: export_menu(
                 "experts.load.export", "expert-load", table, command=f"mobiscope experts {run_id}", chart=True
@@ -194,11 +194,18 @@ def draw_load(run_id: str, asked: "cached.Asked", key: str, experts: ExpertSet, 
         )
         found = routing.specialisation(routed.latest_raw)
         first, second, third = st.columns(3)
-        first.metric("Per visit, H(g|x)", f"{found.per_row:.2f} nats", help=f"0 is one expert, {found.even:.2f} all alike.")
-        second.metric("Over all, H(mean g)", f"{found.overall:.2f} nats", help=f"{found.even:.2f} is even use.")
-        third.metric("Specialisation", f"{found.specialisation:.2f} nats", help="What the visit tells about the expert.")
+        first.metric("Doubt per visit", f"{found.per_row:.2f} nats", help=f"H(g|x): 0 is one expert, {found.even:.2f} all alike.")
+        second.metric("Spread over all visits", f"{found.overall:.2f} nats", help=f"H(mean g): {found.even:.2f} is even use.")
+        third.metric(
+            "Specialisation",
+            f"{found.specialisation:.2f} nats",
+            help="The second less the first: what the visit tells about the expert.",
+        )
         names = [wording.literal(one.shown(40)) for one in palette.labels]
-        dead = [names[index] for index in np.flatnonzero(routing.dead(used))]
+        dead = [
+            f"{names[row]} (asked in {wording.percent(float(often[row]), 2)} of questions)"
+            for row in np.flatnonzero(routing.dead(used))
+        ]
         many = routing.active(routed.latest)
         st.markdown(
             f"- Largest load {wording.percent(float(used.max()))} ({names[int(used.argmax())]}); "

@@ -127,6 +127,19 @@ def test_the_headline_judges_every_set_by_itself(page, monkeypatch, size) -> Non
         assert sentence.startswith(begins) and f"({'1' if experts == size else 'none'} of {experts} dead)" in sentence
 
 
+def test_a_dead_expert_is_said_to_be_asked_as_often_as_it_is(page, monkeypatch) -> None:
+    monkeypatch.setattr(routing, "dead", lambda share: np.arange(len(share)) == 2)
+    at = page()
+    at.session_state["experts.below"] = "Load"
+    at.run()
+    assert_healthy(at)
+    said = words(at)
+    assert re.search(r"dead: learning [✓≈?]+ \(asked in [\d.]+\s%\s?of questions\)", said.replace("\\", "")), said
+    assert f"less than {wording.percent(0.01, 1)} of the weight as used is called dead" in said
+    assert "nothing would change" not in said and "measured under Differences" in said
+    assert [metric.label for metric in at.metric][:3] == ["Doubt per visit", "Spread over all visits", "Specialisation"]
+
+
 def test_every_view_below_is_drawn_for_both_sets(page) -> None:
     at = page()
     for view in VIEWS:
