@@ -106,7 +106,8 @@ class ScenarioInHand:
                 st.button("Remove", key=f"what_if.remove.{position}", type="tertiary", on_click=self._remove, args=(position,))
             needed = effect(edit)
             if needed.needs not in self._silent:
-                st.caption(f"Needs: {wording.literal(needed.needs)}. {wording.literal(needed.sentence, limit=400)}")
+                head = "No effect here" if needed.needs == "nothing" else f"Needs: {wording.literal(needed.needs)}"
+                st.caption(f"{head}. {wording.literal(needed.sentence, limit=400)}")
             if needed.note:
                 st.caption(wording.literal(needed.note, limit=400))
             below(edit, position)

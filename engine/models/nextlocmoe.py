@@ -462,8 +462,11 @@ class NextLocMoE(NextLocationModel):
             ),
         }
         if self.config.mask_last_duration:
+            setting = type(self.config).model_fields["mask_last_duration"].title
             found["change_stay"] = Effect(
-                "nothing", "This run does not read how long the latest visit lasts, which would tell when the next one comes."
+                "nothing",
+                "This run does not read how long the latest visit lasts, which would tell when the next one comes: it was trained with "
+                f"“{setting}” on. Switch that off on the Train page for a run that does.",
             )
         if not self.config.reads_user:
             found["change_user"] = Effect("nothing", "This model does not know who asks; it tells people apart by their visits.")

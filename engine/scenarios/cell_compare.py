@@ -19,7 +19,7 @@ from engine.models.base import GridModel
 from engine.models.declarations import Effect
 from engine.scenarios.apply import mechanism_of
 from engine.scenarios.cell_apply import check_cell_scenario, edit_cells, edit_inputs, edited_cells
-from engine.scenarios.cell_edits import CellEdit, LeaveDistrictOut
+from engine.scenarios.cell_edits import MODALITY_TITLES, CellEdit, LeaveDistrictOut
 from engine.scenarios.cell_tables import edit_city, outdated_descriptions
 from engine.scenarios.edits import AnyEdit
 from engine.scenarios.scenario import Scenario
@@ -280,7 +280,11 @@ def effect_on_curves(edit: AnyEdit, predictor: CurvePredictor, city: City) -> Ef
         return Effect("nothing", f"{predictor.title} has no mechanism to override.")
     changed = getattr(edit, "modality", None) or (edit.outdates if isinstance(edit, CellEdit) else None)
     if changed is not None and isinstance(predictor, GridModel) and changed not in predictor.modalities:
-        return Effect("nothing", f"This run does not see the modality {changed.replace('_', ' ')}.")
+        return Effect(
+            "nothing",
+            f"This run does not see {MODALITY_TITLES[changed]}: “Modalities” on the Train page says what a run sees, and what the city lacks is "
+            "left out.",
+        )
     effects = predictor.effects()
     effect = effects.get(edit.kind, Effect("forward", "Answered by a forward pass."))
     words = effects.get("change_description", effect)

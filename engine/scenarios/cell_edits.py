@@ -10,6 +10,13 @@ from engine.scenarios.edit_base import Edit, Identifier, Subject
 
 ModalityName = Literal["satellite", "height", "street_view", "poi"]
 MODALITIES: tuple[ModalityName, ...] = get_args(ModalityName)
+MODALITY_TITLES: dict[ModalityName, str] = {
+    "satellite": "satellite tile",
+    "height": "building heights",
+    "street_view": "street views",
+    "poi": "places",
+}
+"""What pages call a modality."""
 PictureName = Literal["satellite", "height"]
 
 MOST_IMAGE_BYTES = 200_000
@@ -52,7 +59,7 @@ class ChangePois(CellEdit):
 
     def describe(self) -> str:
         """The edit as a phrase."""
-        listed = ", ".join(f"{name}: {count:g}" for name, count in list(self.counts.items())[:3])
+        listed = ", ".join(f"{name}: {count:,g}" for name, count in list(self.counts.items())[:3])
         return f"in {self.cell_id} count {listed}" + (f" and {len(self.counts) - 3} more" if len(self.counts) > 3 else "")
 
 
@@ -117,8 +124,10 @@ class ChangeTile(CellEdit):
 
     def describe(self) -> str:
         """The edit as a phrase."""
-        source = f"the one of {self.from_cell}" if self.from_cell is not None else "an uploaded picture"
-        return f"give {self.cell_id} another {self.modality} tile: {source}"
+        title = MODALITY_TITLES[self.modality]
+        if self.from_cell is not None:
+            return f"give {self.cell_id} the {title} of {self.from_cell}"
+        return f"give {self.cell_id} an uploaded picture as {title}"
 
 
 class ChangeDescription(CellEdit):
@@ -131,7 +140,7 @@ class ChangeDescription(CellEdit):
     def describe(self) -> str:
         """The edit as a phrase."""
         words = self.text if len(self.text) <= 60 else f"{self.text[:59]}…"
-        return f"describe the {self.modality.replace('_', ' ')} of {self.cell_id} as “{words}”"
+        return f"describe the {MODALITY_TITLES[self.modality]} of {self.cell_id} as “{words}”"
 
 
 class BlendCells(CellEdit):
@@ -162,8 +171,8 @@ class DropModality(Edit):
 
     def describe(self) -> str:
         """The edit as a phrase."""
-        where = f"in {self.cell_id}" if self.cell_id is not None else "everywhere"
-        return f"do not see the {self.modality.replace('_', ' ')} {where}"
+        where = f"of {self.cell_id}" if self.cell_id is not None else "of any cell"
+        return f"do not see the {MODALITY_TITLES[self.modality]} {where}"
 
 
 class _EdgeEdit(CellEdit):

@@ -326,6 +326,16 @@ def test_an_edit_is_said_to_matter_where_it_does(grounds, seen):
     said = [effect_on_curves(edit, model, grounds.city).needs != "nothing" for edit in edits]
     moved = [bool(compare_curves(model, base, Scenario(edits=(edit,))).changed.any()) for edit in edits]
     assert said == moved and sum(said) in (3, 4)
+    unseen = effect_on_curves(edits[-1] if seen != MODALITIES[-1] else edits[-2], model, grounds.city)
+    assert unseen.sentence.startswith("This run does not see ") and "“Modalities” on the Train page" in unseen.sentence
+    assert not any(name in unseen.sentence for name in ("the height", "poi", "street_view", "modality"))
+
+
+def test_phrases_call_modalities_what_pages_call_them():
+    assert DropModality(modality="poi", cell_id="133").describe() == "do not see the places of 133"
+    assert DropModality(modality="height").describe() == "do not see the building heights of any cell"
+    assert ChangeTile(cell_id="133", modality="height", from_cell="8").describe() == "give 133 the building heights of 8"
+    assert ChangeDescription(cell_id="133", modality="poi", text="Bars.").describe() == "describe the places of 133 as “Bars.”"
 
 
 def test_a_height_tile_matters_where_heights_come_from_footprints(grounds):
