@@ -30,6 +30,7 @@ class HourlyFill:
         is_log: Whether colour follows ln(1 + trips).
         low, high: Limits of the colour, after the logarithm.
         scale: Name of the colour scale.
+        is_cut: Whether values lie beyond the limits; they are drawn as the limits are.
     """
 
     values: np.ndarray
@@ -37,6 +38,7 @@ class HourlyFill:
     low: float
     high: float
     scale: str
+    is_cut: bool = False
 
     @property
     def shown(self) -> np.ndarray:
@@ -48,11 +50,15 @@ class HourlyFill:
         return colours.scale(self.scale, theme)  # type: ignore[arg-type]
 
     def ticks(self) -> list[str]:
-        """Trips at the lower end, the middle and the upper end of the scale."""
+        """Trips at the lower end, the middle and the upper end of the scale; the ends say what lies beyond them."""
         ends = np.array([self.low, (self.low + self.high) / 2, self.high])
         trips = np.expm1(ends) if self.is_log else ends
         sign = (lambda value: "+" if value > 0 else "−" if value < 0 else "") if not self.is_log else lambda value: ""
-        return [f"{sign(value)}{significant(abs(float(value)), 2)}" for value in trips]
+        low, middle, high = (f"{sign(value)}{significant(abs(float(value)), 2)}" for value in trips)
+        if not self.is_cut:
+            return [low, middle, high]
+        # Of flows the least is in sight and only the most is cut.
+        return [low if self.is_log else f"{low} and less", middle, f"{high} and more"]
 
     def rgb(self, hour: int, theme: Theme) -> np.ndarray:
         """(cell, 3) colours at an hour; those of unknown values mean nothing."""
@@ -64,15 +70,16 @@ def flow_fill(values: np.ndarray, *others: np.ndarray) -> HourlyFill:
     """Trips on a logarithmic scale whose limits hold for these and for the other values, so that maps can be compared."""
     logs = np.log1p(np.maximum(np.concatenate([one[np.isfinite(one)] for one in (values, *others)]), 0))
     low, high = (float(logs.min()), float(np.quantile(logs, 0.999))) if len(logs) else (0.0, 1.0)
-    return HourlyFill(values, True, low, high if high > low else low + 1, "sequential")
+    is_cut = bool(len(logs)) and float(logs.max()) > high
+    return HourlyFill(values, True, low, high if high > low else low + 1, "sequential", is_cut)
 
 
 def difference_fill(values: np.ndarray) -> HourlyFill:
-    """Differences in trips, the same limit on both sides for all hours; the largest one in fifty is cut."""
-    known = np.abs(values[np.isfinite(values)])
-    limit = float(np.quantile(known, 0.98)) if len(known) else 0.0
-    limit = limit if limit > 0 else 1.0
-    return HourlyFill(values, False, -limit, limit, "diverging")
+    """Differences in trips, the same limit on both sides for all hours; of those that are any, the largest one in fifty is cut."""
+    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
+    limit = float(np.quantile(sizes, 0.98)) if len(sizes) else 1.0
+    is_cut = bool(len(sizes)) and float(sizes.max()) > limit
+    return HourlyFill(values, False, -limit, limit, "diverging", is_cut)
 
 
 def encoded(fill: HourlyFill) -> tuple[str, float, float]:

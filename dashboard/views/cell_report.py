@@ -1,5 +1,7 @@
 """What the report of a run of cells shows besides its scores: one hour on the map, and the days of a few test cells."""
 
+from dataclasses import replace
+
 import numpy as np
 import plotly.graph_objects as go
 
@@ -30,7 +32,7 @@ def maps(run_id: str, slug: str) -> tuple[tuple[tuple[bytes, str], ...], Ramp]:
         (curves.observed, "Observed; cells that nobody counted are left blank."),
         (curves.flow[model], f"Predicted by {curves.titles[model]}; what it says of a cell it learnt from is no test."),
     ):
-        shown = cell_map.HourlyFill(values, fill.is_log, fill.low, fill.high, fill.scale)
+        shown = replace(fill, values=values)
         cells = cell_map.still_cells(outlines.shapes, shown, hour, "light")
         png = still_png(base_map.deck([*base.layers, cells, ring], city, "light"), "light", _SIZE)
         drawn.append((png, f"{words} {base.attribution}".strip()))

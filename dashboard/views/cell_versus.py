@@ -1,5 +1,7 @@
 """Two runs of cells on the same test cells: which cells each wins, both answers on two maps of one hour, and a cell's day by both."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pydeck as pdk
@@ -147,7 +149,7 @@ def _fills(curves: Curves, answers: list[np.ndarray], shown: str) -> list[Hourly
         values = apart
     else:
         scale, values = cell_map.flow_fill(curves.observed, *answers), answers
-    return [HourlyFill(one, scale.is_log, scale.low, scale.high, scale.scale) for one in values]
+    return [replace(scale, values=one) for one in values]
 
 
 def _maps(runs: tuple[RunSummary, RunSummary], curves: Curves, answers: list[np.ndarray], outlines: CellOutlines, row: int) -> int:

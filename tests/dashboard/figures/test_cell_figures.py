@@ -2,6 +2,8 @@
 
 import base64
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -39,6 +41,32 @@ def test_observed_and_predicted_share_their_limits_and_differences_are_even_on_b
     difference = cell_map.difference_fill(np.array([[-30.0] * 24, [10.0] * 24]))
     assert difference.low == -difference.high == -30.0
     assert difference.ticks() == ["−30", "0", "+30"]
+
+
+def test_ends_of_a_legend_say_what_lies_beyond_them():
+    """One cell hour in a thousand of a flow, one changed cell hour in fifty of a difference."""
+    flows = np.full((100, 24), 40.0)
+    flows[0, 8] = 9000.0
+    assert cell_map.flow_fill(flows).ticks()[0] == "40" and cell_map.flow_fill(flows).ticks()[-1].endswith(" and more")
+    changes = np.linspace(-50, 50, 2400).reshape(100, 24)
+    assert cell_map.difference_fill(changes).ticks() == ["−49 and less", "0", "+49 and more"]
+
+
+def test_a_difference_of_a_single_hour_has_a_limit_of_its_size():
+    """An hour taken for another changes one hour in 24: fewer than the one in fifty cells and hours that are cut."""
+    changes = np.zeros((100, 24))
+    changes[:40, 8] = 30.0
+    assert cell_map.difference_fill(changes).ticks() == ["−30", "0", "+30"]
+
+
+def test_the_legend_slants_as_the_map_does():
+    """Stripes of a CSS gradient stand across its direction, which is clockwise from north."""
+    page = (Path(cell_map.__file__).parents[2] / "assets" / "cell_clock.html").read_text(encoding="utf-8")
+    angles = dict(re.findall(r"(hatch|counter): (\d+)", page))
+    for kind, rising in (("hatch", True), ("counter", False)):
+        stripe = np.radians(90 - (int(angles[kind]) - 90))
+        ((west, south), (east, north)) = cell_map.hatching(SQUARES[:1], rising)[0][:2]
+        assert np.sign(np.cos(stripe) * np.sin(stripe)) == np.sign((east - west) * (north - south))
 
 
 @pytest.mark.parametrize("values", [np.zeros((3, 24)), np.full((3, 24), np.nan)], ids=["all zero", "all unknown"])
