@@ -21,9 +21,11 @@ def draw_cards(asked: "cached.Asked", key: str, experts: ExpertSet, palette: Pal
     """All experts as a table, and the one chosen in detail."""
     panels.panel(
         "What each expert answers for",
-        "Drawn: load, how often it leads, the known group it goes along with most, and the hours, categories, people and places for "
-        "which its weight before the choice is largest against its own mean (lift).",
-        "Read: a lift of 3 means three times its usual weight. Groups with fewer than five questions are left out.",
+        "Drawn: load, how often it leads, the known group of people or places it goes along with most, and below for one expert the hours, "
+        "categories, people and places for which its weight before the choice is largest against its own mean (lift).",
+        "Read: a lift of 3 means three times its usual weight. Groups with fewer than five questions are left out. What an expert goes "
+        "along with counts people or places, each once, however often it is asked about; lift averages over questions, so that a few busy "
+        "places can carry a category. A group may stand high in the one and low in the other.",
         f"Do not conclude that the name is right because the list looks right. {MARKS}",
         "NextLocMoE specification §12.",
     )
@@ -37,7 +39,7 @@ def draw_cards(asked: "cached.Asked", key: str, experts: ExpertSet, palette: Pal
             "load": load,
             "leads": leads,
             "goes along with": known,
-            "lift": [one.share / one.usual for one in palette.labels],
+            "times its share": [one.share / one.usual for one in palette.labels],
             "verified": [one.is_verified for one in palette.labels],
             "about": list(experts.texts),
         }
@@ -45,7 +47,7 @@ def draw_cards(asked: "cached.Asked", key: str, experts: ExpertSet, palette: Pal
     with st.container(horizontal=True, horizontal_alignment="right"):
         export_menu("experts.cards.export", "expert-cards", overview, command=f"mobiscope experts {asked.run_id}")
     state = st.dataframe(
-        overview.assign(expert=[one.shown(40) for one in palette.labels]).drop(columns=["verified"]),
+        overview.assign(expert=[one.shown(40) for one in palette.labels]).drop(columns=["verified", "about"]),
         key=f"experts.cards.{key}",
         hide_index=True,
         on_select="rerun",
@@ -53,8 +55,9 @@ def draw_cards(asked: "cached.Asked", key: str, experts: ExpertSet, palette: Pal
         column_config={
             "load": st.column_config.ProgressColumn("load", format="percent", min_value=0, max_value=max(float(load.max()), 0.01)),
             "leads": st.column_config.NumberColumn("leads in", format="percent"),
-            "lift": st.column_config.NumberColumn("lift", format="%.1f", help="Share of the group it leads, against all groups."),
-            "about": st.column_config.TextColumn("what its text says (a hypothesis)", width="large"),
+            "times its share": st.column_config.NumberColumn(
+                format="%.1f", help="Share of the group's people or places which it leads, over its share of all of them."
+            ),
         },
         height="content",
     )
@@ -64,7 +67,7 @@ def draw_cards(asked: "cached.Asked", key: str, experts: ExpertSet, palette: Pal
     name = wording.literal(own.shown(60))
     heading = st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute")
     heading.subheader(name, anchor=False)
-    st.caption(wording.literal(experts.texts[expert], 400))
+    st.caption(f"Its text, a hypothesis: {wording.literal(experts.texts[expert], 400)}")
     st.markdown(f"Measured: {wording.literal(known[expert])}{_beside_chance(own)}.")
     categories = np.array([*places.category_names, ""], object)[places.category[visits["location"].to_numpy(np.int64)]]
     columns = [*st.columns(2, gap="medium"), *st.columns(2, gap="medium")]
@@ -86,7 +89,8 @@ def draw_cards(asked: "cached.Asked", key: str, experts: ExpertSet, palette: Pal
         lifts = pd.concat([table.assign(of=tables[title][0]) for title, table in found.items()], ignore_index=True)
         export_menu("experts.card.export", "expert-card", lifts, python=python)
     for column, (title, (one, _)) in zip(columns, tables.items(), strict=True):
-        table = found[title].head(SHOWN)
+        companion = np.flatnonzero(found[title]["label"] == own.group) if own.attribute == one else np.zeros(0, np.int64)
+        table = found[title].iloc[[*range(min(SHOWN, len(found[title]))), *companion[companion >= SHOWN]]]
         if title == "Places" and len(table):
             table = table.assign(label=[str(places.names[places.index[label]]) for label in table["label"]])
         with column:
@@ -101,9 +105,17 @@ def draw_cards(asked: "cached.Asked", key: str, experts: ExpertSet, palette: Pal
                     column_config={
                         "label": st.column_config.TextColumn(one, width="medium"),
                         "weight": st.column_config.NumberColumn("weight", format="percent"),
-                        "lift": st.column_config.NumberColumn("lift", format="%.1f"),
+                        "lift": st.column_config.NumberColumn(
+                            "lift", format="%.1f", help="Mean weight here over its mean everywhere."
+                        ),
+                        "n": st.column_config.NumberColumn("questions"),
                     },
                 )
+                for rank in companion + 1:
+                    st.caption(
+                        f"{wording.literal(own.group)}, which it goes along with by {own.noun} led, is number {rank} of "
+                        f"{len(found[title])} by lift over questions."
+                    )
     _examples(visits, weights[:, expert], categories, samples, name)
 
 
@@ -114,7 +126,7 @@ def goes_along_words(own: ExpertLabel) -> str:
     if not own.group:
         return f"{own.attribute}: goes along with no group"
     verdict = "" if own.is_verified else ", not clearly beyond chance"
-    return f"{own.attribute} {own.group} (leads for {own.share:.0%} of n = {own.size}{verdict})"
+    return f"{own.attribute} {own.group} (leads for {own.share:.0%} of n = {own.size} {own.noun}{verdict})"
 
 
 def _beside_chance(own: ExpertLabel) -> str:
@@ -122,7 +134,7 @@ def _beside_chance(own: ExpertLabel) -> str:
         return ""
     found = own.companion
     return (
-        f", {own.share / own.usual:.1f} times its share of all; correlation {found.phi:.2f}, by chance {found.chance:.2f} ± "
+        f", {own.share / own.usual:.1f} times its share of all {own.noun}; correlation {found.phi:.2f}, by chance {found.chance:.2f} ± "
         f"{found.chance_sd:.2f} for the best of all groups"
     )
 

@@ -493,13 +493,13 @@ def draw_labels(asked: "cached.Asked", key: str, checks: list[LabelCheck], exper
 
 def agreement_words(check: LabelCheck) -> str:
     """An agreement with its chance level in one sentence of Markdown."""
-    found, subject = check.agreement, "people" if check.attribute.subject == "user" else "places"
+    found = check.agreement
     verdict = "as a set clearly above chance" if found.is_verified else "as a set not clearly above chance"
     above = f"{found.z:+.1f} standard deviations from chance" if np.isfinite(found.z) else "chance does not vary"
     return (
         f"Agreement with the **{wording.literal(check.attribute.title)}**: normalised mutual information {found.information:.3f} "
         f"(chance {found.chance:.3f} ± {found.chance_sd:.3f}; {above}), Cramer's V {found.cramers_v:.2f}, "
-        f"n = {wording.count(found.n)} {subject} – {verdict}."
+        f"n = {wording.count(found.n)} {check.attribute.noun} – {verdict}."
     )
 
 

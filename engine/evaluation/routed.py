@@ -135,6 +135,11 @@ class Attribute:
     is_truth: bool
     meaning: str
 
+    @property
+    def noun(self) -> str:
+        """What it belongs to, in words, several of them."""
+        return "people" if self.subject == "user" else "places"
+
 
 def known_attributes(city: City, samples: Samples) -> list[Attribute]:
     """What a city knows of its people and places; a truth comes first where the city has one.
@@ -235,6 +240,7 @@ class ExpertLabel:
         share: Share of that group's people or places which the expert leads; NaN where there is no group.
         usual: Share of all people or places which it leads.
         size: People or places of the group.
+        noun: Which of the two; empty where there is no group.
     """
 
     name: str
@@ -243,6 +249,7 @@ class ExpertLabel:
     share: float = float("nan")
     usual: float = float("nan")
     size: int = 0
+    noun: str = ""
 
     @property
     def is_verified(self) -> bool:
@@ -299,9 +306,8 @@ def label_experts(experts: ExpertSet, checks: list[LabelCheck]) -> tuple[ExpertL
         found, check = max(led, key=lambda pair: (pair[0].is_verified, pair[0].phi - pair[0].chance))
         column = check.groups.index(found.group)
         usual = float((check.share[expert] * check.size).sum() / check.size.sum())
-        labels.append(
-            ExpertLabel(name, check.attribute.title, found, float(check.share[expert, column]), usual, int(check.size[column]))
-        )
+        share, size = float(check.share[expert, column]), int(check.size[column])
+        labels.append(ExpertLabel(name, check.attribute.title, found, share, usual, size, check.attribute.noun))
     return tuple(labels)
 
 

@@ -14,7 +14,10 @@ import pytest
 
 from dashboard import cached, questions, wording
 from dashboard.views import expert_map
+from dashboard.views.expert_cards import SHOWN
 from engine.evaluation import routing
+from engine.evaluation.routed import ExpertLabel
+from engine.evaluation.routing import Companion
 from engine.runs import Run, list_runs
 from engine.scenarios.edits import OverrideProbe, ShiftLast, TurnKnob
 from engine.scenarios.scenario import EditStack
@@ -138,6 +141,29 @@ def test_a_dead_expert_is_said_to_be_asked_as_often_as_it_is(page, monkeypatch) 
     assert f"less than {wording.percent(0.01, 1)} of the weight as used is called dead" in said
     assert "nothing would change" not in said and "measured under Differences" in said
     assert [metric.label for metric in at.metric][:3] == ["Doubt per visit", "Spread over all visits", "Specialisation"]
+
+
+def test_the_group_an_expert_goes_along_with_stands_in_its_list_wherever_it_ranks(page, monkeypatch) -> None:
+    at = page()
+    listed = next(element.value for element in at.dataframe if "label" in element.value)
+    assert len(listed) == SHOWN
+    run_id = next(run.id for run in list_runs() if run.name == "with experts")
+    over, places = cached.asked(run_id, None), cached.loaded_run(run_id).data.samples.log.places
+    asked = np.array(places.category_names)[places.category[over.visits["location"]]]
+    group = next(name for name in np.unique(asked) if (asked == name).sum() >= 5 and name not in set(listed["label"]))
+    found = ExpertLabel("own", "category", Companion(group, 0.14, 0.07, 0.02), 0.82, 0.34, 17, "places")
+    monkeypatch.setattr(cached, "expert_labels", lambda run, slice_, key: (found,) * len(cached.expert_sets(run)[key].names))
+    at.run()
+    assert_healthy(at)
+    listed = next(element.value for element in at.dataframe if "label" in element.value)
+    assert len(listed) == SHOWN + 1 and listed["label"].iloc[-1] == group and listed["lift"].is_monotonic_decreasing
+    said = words(at).replace("\\", "")
+    assert f"category {group} (leads for 82% of n = 17 places), 2.4 times its share of all places" in said
+    assert re.search(
+        rf"{re.escape(group)}, which it goes along with by places led, is number \d+ of \d+ by lift over questions", said
+    )
+    overview = at.dataframe[0].value
+    assert "lift" not in overview and "about" not in overview, "one name for one measure, and no text cut short"
 
 
 def test_every_view_below_is_drawn_for_both_sets(page) -> None:
@@ -308,6 +334,12 @@ def test_the_last_visit_is_moved_on_the_what_if_page(page) -> None:
     assert_healthy(at)
     assert at.session_state["mobiscope.what_if.stack"][1].done == (ShiftLast(east_m=500.0),)
     assert "With 1 edit" in at.markdown[0].value
+    legend = _legend(at)
+    assert "last visit, where it was" in legend and "where it is taken to be" in legend and "edited place" not in legend
+    drawn = {layer["id"]: layer["data"] for layer in json.loads(at.get("deck_gl_json_chart")[0].proto.json)["layers"]}
+    (was,), (now,) = drawn["moved-visit-was"], drawn["moved-visit-now"]
+    metres_east = (now["p"][0] - was["p"][0]) * 111_320 * np.cos(np.radians(was["p"][1]))
+    assert metres_east == pytest.approx(500, rel=0.02)
 
 
 def test_an_edit_that_cannot_matter_says_so_and_which_setting_decides_it(page) -> None:

@@ -107,7 +107,7 @@ def test_a_name_is_verified_by_the_group_of_its_own_name_and_no_other(tiny_city,
     for own, other, name in zip(right, swapped, names, strict=False):
         if not own.is_verified:
             continue
-        assert (own.group, own.share, own.mark) == (name, 1.0, "✓") and own.attribute == "true role"
+        assert (own.group, own.share, own.mark) == (name, 1.0, "✓") and own.attribute == "true role" and own.noun == "people"
         assert other.group == name and other.mark == ("✓" if other.name == name else "≈"), "the group decides, not the set"
     assert known and any(own.is_verified for own in right)
     assert right[-1].mark == "?" and right[-1].group == "", "who leads nobody goes along with no group"
