@@ -4,6 +4,7 @@ Two more edit the model that answers: its hours and its mechanism.
 """
 
 import base64
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import streamlit as st
@@ -15,7 +16,7 @@ from engine.city.images import encode_heights, encode_png, read_heights, read_im
 from engine.encoders.describe_rules import kind_in_words
 from engine.errors import MobiscopeError
 from engine.models.answers import CurvePredictor
-from engine.scenarios.cell_compare import Grounds
+from engine.scenarios.cell_compare import Grounds, effect_on_curves
 from engine.scenarios.cell_edits import (
     LARGEST,
     MOST_PLACES,
@@ -33,34 +34,75 @@ from engine.scenarios.edits import AnyEdit, TakeHour
 
 KINDS = ("Places", "Buildings", "Picture", "Words", "Likeness", "Modality", "Neighbours", "District", "Hours", "Mechanism")
 NAMES = {"satellite": "satellite tile", "height": "building heights", "street_view": "street views", "poi": "places"}
+MODALITIES_OF = {
+    "Places": ("poi",),
+    "Buildings": ("height",),
+    "Picture": ("satellite", "height"),
+    "Words": tuple(NAMES),
+    "Modality": tuple(NAMES),
+}
+"""Kind of edit to the modalities it can touch; of a kind that is not here it can be any."""
 TILE_PIXELS = 192
 
 
-def draw(kind: str, base: Grounds, outlines: CellOutlines, cell: str, predictor: CurvePredictor) -> None:
+Add = Callable[[AnyEdit], None]
+
+
+def draw(kind: str, base: Grounds, outlines: CellOutlines, cell: str, predictor: CurvePredictor, run_id: str) -> None:
     """The form of one kind of edit for the chosen cell, or for the model that answers."""
+
+    def add(edit: AnyEdit) -> None:
+        try:
+            cell_stack.push(edit, predictor, run_id)
+        except MobiscopeError as error:
+            panels.refusal(error)
+            return
+        st.rerun()
+
     if kind == "Mechanism":
-        model_forms.draw_mechanism(predictor, _add)
+        model_forms.draw_mechanism(predictor, add)
+        return
+    touched = MODALITIES_OF.get(kind, ())
+    offered = _offered(touched, base, predictor)
+    if touched and not offered:
+        return
+    if kind in ("Picture", "Words", "Modality"):
+        {"Picture": _picture, "Words": _words, "Modality": _modality}[kind](base, outlines, cell, offered, add)
         return
     {
         "Places": _places,
         "Buildings": _buildings,
-        "Picture": _picture,
-        "Words": _words,
         "Likeness": _likeness,
-        "Modality": _modality,
         "Neighbours": _neighbours,
         "District": _district,
         "Hours": _hours,
-    }[kind](base, outlines, cell)
+    }[kind](base, outlines, cell, add)
 
 
-def _add(edit: AnyEdit) -> None:
-    try:
-        cell_stack.IN_HAND.push(edit)
-    except MobiscopeError as error:
-        panels.refusal(error)
-        return
-    st.rerun()
+def _offered(modalities: Sequence[str], base: Grounds, predictor: CurvePredictor) -> list[str]:
+    """Those of some modalities whose edits can matter to who answers; of the others it is said why not."""
+    reasons = {name: _why_not(name, base, predictor) for name in modalities}
+    offered = [name for name, reason in reasons.items() if not reason]
+    why = " ".join(filter(None, reasons.values()))
+    if offered and why:
+        missing = ", ".join(NAMES[name] for name in modalities if name not in offered)
+        st.caption(
+            f"Not offered, since {wording.literal(predictor.title)} does not see it: {missing}.", help=wording.literal(why, 1000)
+        )
+    elif why:
+        panels.nothing(f"{wording.literal(predictor.title)} does not see this", wording.literal(why, 1000))
+    return offered
+
+
+def _why_not(modality: str, base: Grounds, predictor: CurvePredictor) -> str:
+    """Why no edit of a modality can matter to who answers, as a sentence; empty where one can."""
+    effect = effect_on_curves(DropModality(modality=modality), predictor, base.city)  # type: ignore[arg-type]
+    if effect.needs == "nothing":
+        return effect.sentence
+    known = base.inputs.modalities.get(modality)
+    if known is None or not (known.present | known.text_present).any():
+        return f"Nothing is known of the {NAMES[modality]} of any cell of {base.city.name}."
+    return ""
 
 
 def _other(outlines: CellOutlines, cell: str, words: str, key: str, among: np.ndarray | None = None) -> str | None:
@@ -70,7 +112,7 @@ def _other(outlines: CellOutlines, cell: str, words: str, key: str, among: np.nd
     return st.selectbox(words, offered, format_func=names.__getitem__, key=key)
 
 
-def _places(base: Grounds, outlines: CellOutlines, cell: str) -> None:
+def _places(base: Grounds, outlines: CellOutlines, cell: str, add: Add) -> None:
     modality = base.inputs.modalities["poi"]
     row = list(base.inputs.cell_ids.astype(str)).index(cell)
     names = list(modality.components)
@@ -95,10 +137,10 @@ def _places(base: Grounds, outlines: CellOutlines, cell: str) -> None:
     )
     words = "Set the count" if is_count else "Set the value"
     if st.button(words, key="what_if.cells.set_count", type="primary", disabled=value == now):
-        _add(ChangePois(cell_id=cell, counts={name: round(value) if is_count else value}))
+        add(ChangePois(cell_id=cell, counts={name: round(value) if is_count else value}))
 
 
-def _buildings(base: Grounds, outlines: CellOutlines, cell: str) -> None:
+def _buildings(base: Grounds, outlines: CellOutlines, cell: str, add: Add) -> None:
     way = st.segmented_control("Heights", ("times", "metres"), default="times", required=True, key="what_if.cells.way")
     if way == "times":
         factor = st.slider("Times as high", 0.0, 10.0, 2.0, 0.25, key="what_if.cells.factor")
@@ -107,16 +149,16 @@ def _buildings(base: Grounds, outlines: CellOutlines, cell: str) -> None:
         metres = st.slider("All buildings so high, metres", 0, 255, 30, key="what_if.cells.metres")
         edit = ChangeBuildings(cell_id=cell, metres=metres)
     if st.button("Change the buildings", key="what_if.cells.build", type="primary"):
-        _add(edit)
+        add(edit)
 
 
-def _picture(base: Grounds, outlines: CellOutlines, cell: str) -> None:
+def _picture(base: Grounds, outlines: CellOutlines, cell: str, offered: list[str], add: Add) -> None:
     modality = st.segmented_control(
-        "Picture", ("satellite", "height"), default="satellite", required=True, format_func=NAMES.get, key="what_if.cells.tile"
+        "Picture", offered, default=offered[0], required=True, format_func=NAMES.get, key="what_if.cells.tile"
     )
     other = _other(outlines, cell, "Take the tile of", "what_if.cells.tile_of")
     if other and st.button("Give it that tile", key="what_if.cells.take_tile", type="primary"):
-        _add(ChangeTile(cell_id=cell, modality=modality, from_cell=other))
+        add(ChangeTile(cell_id=cell, modality=modality, from_cell=other))
     loaded = st.file_uploader(
         "Or a picture of yours", type=["png", "jpg", "jpeg", "webp", "tif", "tiff"], key="what_if.cells.upload"
     )
@@ -126,7 +168,7 @@ def _picture(base: Grounds, outlines: CellOutlines, cell: str) -> None:
         except MobiscopeError as error:
             panels.refusal(error)
             return
-        _add(ChangeTile(cell_id=cell, modality=modality, image=base64.b64encode(picture).decode("ascii")))
+        add(ChangeTile(cell_id=cell, modality=modality, image=base64.b64encode(picture).decode("ascii")))
 
 
 def _tile(content: bytes, name: str, modality: str) -> bytes:
@@ -136,52 +178,57 @@ def _tile(content: bytes, name: str, modality: str) -> bytes:
     return encode_png(read_image(content, name, TILE_PIXELS))
 
 
-def _words(base: Grounds, outlines: CellOutlines, cell: str) -> None:
+def _words(base: Grounds, outlines: CellOutlines, cell: str, offered: list[str], add: Add) -> None:
     modality = st.segmented_control(
-        "Description of", tuple(NAMES), default="poi", required=True, format_func=NAMES.get, key="what_if.cells.described"
+        "Description of",
+        offered,
+        default="poi" if "poi" in offered else offered[0],
+        required=True,
+        format_func=NAMES.get,
+        key="what_if.cells.described",
     )
     row = list(base.inputs.cell_ids.astype(str)).index(cell)
     now = base.inputs.modalities[modality].captions[row]
     text = st.text_area("Words", now, max_chars=4000, height=120, key=f"what_if.cells.words.{modality}.{cell}")
     if st.button("Say this instead", key="what_if.cells.say", type="primary", disabled=not text.strip() or text == now):
-        _add(ChangeDescription(cell_id=cell, modality=modality, text=text.strip()))
+        add(ChangeDescription(cell_id=cell, modality=modality, text=text.strip()))
 
 
-def _likeness(base: Grounds, outlines: CellOutlines, cell: str) -> None:
+def _likeness(base: Grounds, outlines: CellOutlines, cell: str, add: Add) -> None:
     other = _other(outlines, cell, "Make it like", "what_if.cells.like")
     alpha = st.slider("By", 0, 100, 100, 5, format="%d %%", key="what_if.cells.alpha")
     st.caption("0 % leaves the cell as it is; at 100 % it has every modality and description of the other one.")
     if other and st.button("Make it so", key="what_if.cells.blend", type="primary"):
-        _add(BlendCells(cell_id=cell, like=other, alpha=alpha / 100))
+        add(BlendCells(cell_id=cell, like=other, alpha=alpha / 100))
 
 
-def _modality(base: Grounds, outlines: CellOutlines, cell: str) -> None:
+def _modality(base: Grounds, outlines: CellOutlines, cell: str, offered: list[str], add: Add) -> None:
     modality = st.segmented_control(
-        "Modality", tuple(NAMES), default="satellite", required=True, format_func=NAMES.get, key="what_if.cells.dropped"
+        "Modality", offered, default=offered[0], required=True, format_func=NAMES.get, key="what_if.cells.dropped"
     )
     where = st.segmented_control(
         "Where", ("this cell", "everywhere"), default="this cell", required=True, key="what_if.cells.dropped_where"
     )
     if st.button("Do not see it", key="what_if.cells.drop", type="primary"):
-        _add(DropModality(modality=modality, cell_id=cell if where == "this cell" else None))
+        add(DropModality(modality=modality, cell_id=cell if where == "this cell" else None))
 
 
-def _neighbours(base: Grounds, outlines: CellOutlines, cell: str) -> None:
+def _neighbours(base: Grounds, outlines: CellOutlines, cell: str, add: Add) -> None:
     row = list(base.cells.cell_ids.astype(str)).index(cell)
     near = np.unique(base.cells.edges[base.cells.edges[:, 0] == row, 1])
     if len(near):
         gone = _other(outlines, cell, "Neighbour", "what_if.cells.cut", near)
         if gone and st.button("Part them", key="what_if.cells.part", type="primary", help="A river, a wall."):
-            _add(CutEdge(cell_id=cell, neighbour=gone))
+            add(CutEdge(cell_id=cell, neighbour=gone))
     else:
         st.caption("This cell has no neighbour in the graph.")
     far = np.setdiff1d(np.arange(len(outlines.ids)), [*near, row])
     new = _other(outlines, cell, "Another cell", "what_if.cells.bridge", far) if len(far) else None
     if new and st.button("Join them", key="what_if.cells.join", help="A bridge, a line."):
-        _add(AddEdge(cell_id=cell, neighbour=new))
+        add(AddEdge(cell_id=cell, neighbour=new))
 
 
-def _district(base: Grounds, outlines: CellOutlines, cell: str) -> None:
+def _district(base: Grounds, outlines: CellOutlines, cell: str, add: Add) -> None:
     names = sorted(set(base.cells.district) - {""})
     if not names:
         panels.nothing("There are no districts", "The cells of this city name no larger area they belong to.")
@@ -195,10 +242,10 @@ def _district(base: Grounds, outlines: CellOutlines, cell: str) -> None:
         "Left out, its cells are not judged; the curves stay. The edit then offers a training without it."
     )
     if st.button("Leave it out", key="what_if.cells.leave", type="primary"):
-        _add(LeaveDistrictOut(district=district))
+        add(LeaveDistrictOut(district=district))
 
 
-def _hours(base: Grounds, outlines: CellOutlines, cell: str) -> None:
+def _hours(base: Grounds, outlines: CellOutlines, cell: str, add: Add) -> None:
     left, right = st.columns(2)
     hour = left.selectbox("Take", range(24), 8, format_func="{:02d} h".format, key="what_if.cells.hour")
     others = [other for other in range(24) if other != hour]
@@ -208,4 +255,4 @@ def _hours(base: Grounds, outlines: CellOutlines, cell: str) -> None:
     both_ways = st.checkbox("And the other way round", key="what_if.cells.both_ways")
     st.caption("In all cells. What the model learnt of the one hour, as a vector, gives way to that of the other.")
     if st.button("Take it so", key="what_if.cells.take_hour", type="primary"):
-        _add(TakeHour(hour=hour, as_hour=as_hour, both_ways=both_ways))
+        add(TakeHour(hour=hour, as_hour=as_hour, both_ways=both_ways))

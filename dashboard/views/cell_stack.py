@@ -2,14 +2,13 @@
 
 import streamlit as st
 
-from dashboard import cached, navigation, panels, session
+from dashboard import navigation, panels, session
 from dashboard.cached import cell_data
 from dashboard.views.scenario_in_hand import ScenarioInHand
 from engine.cli import command_for
 from engine.errors import MobiscopeError
 from engine.models.answers import CurvePredictor
 from engine.runs import Run, submit
-from engine.scenarios.cell_apply import check_cell_scenario
 from engine.scenarios.cell_compare import effect_on_curves
 from engine.scenarios.cell_edits import LeaveDistrictOut
 from engine.scenarios.cell_refit import split_without
@@ -24,11 +23,22 @@ def scenario(run_id: str) -> Scenario:
     return IN_HAND.scenario(cell_data.grounds(run_id).city)
 
 
+def push(edit: AnyEdit, predictor: CurvePredictor, run_id: str) -> None:
+    """Does one more edit, once the model has answered to it with those before.
+
+    Raises:
+        MobiscopeError: If the stack is full or the edit does not fit; the stack stays as it is.
+    """
+    edits = IN_HAND.stack().push(edit)
+    cell_data.compared(run_id, predictor.name, scenario(run_id).model_copy(update={"edits": edits.done}))
+    IN_HAND.set_stack(edits)
+
+
 def draw(current: Scenario, predictor: CurvePredictor, run_id: str) -> None:
     """The list of edits, and under a district left out its training."""
 
     def load(found: Scenario) -> None:
-        check_cell_scenario(found, cached.city(str(session.city())), cell_data.grounds(run_id).cells)
+        cell_data.compared(run_id, predictor.name, found)
 
     def below(edit: AnyEdit, position: int) -> None:
         if isinstance(edit, LeaveDistrictOut):

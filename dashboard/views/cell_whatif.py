@@ -51,7 +51,7 @@ def draw(slug: str, run_id: str) -> None:
         scenario = cell_stack.scenario(run_id)
         kind = st.selectbox("Edit its", cell_edit_forms.KINDS, key="what_if.cells.kind")
         with st.container(border=True):
-            cell_edit_forms.draw(str(kind), base, outlines, cells[0], predictor)
+            cell_edit_forms.draw(str(kind), base, outlines, cells[0], predictor, run_id)
         cell_stack.draw(scenario, predictor, run_id)
     try:
         comparison = cell_data.compared(run_id, predictor.name, scenario)

@@ -328,7 +328,7 @@ def test_an_hour_is_taken_for_another_and_a_bin_forced_by_the_name_of_its_trips(
     choose(at, "what_if.cells.hour", 7)
     button(at, "Take it so").click().run()
     assert_healthy(at)
-    assert "With 1 edit, 36 of 36 cells change" in at.markdown[0].value and "take 07 h for 18 h" in words(at)
+    assert "With 1 edit, 36 of 36 cells change" in at.markdown[0].value and "read 07 h as if it were 18 h" in words(at)
     by_key(at, "what_if.cells.kind").set_value("Mechanism").run()
     labelled = {item.label: item for item in at.selectbox}
     labelled["Probe"].set_value("head.probability").run()
@@ -395,6 +395,30 @@ def test_every_form_is_drawn(page) -> None:
     at = page("what_if")
     for kind in KINDS:
         choose(at, "what_if.cells.kind", kind)
+
+
+def test_what_the_run_does_not_see_is_not_offered_and_the_page_says_why(page) -> None:
+    """The bare city brings places alone: neither heights nor tiles can be edited, and of descriptions those of places."""
+    at = page("what_if", "gridford")
+    for kind, shut in (("Buildings", "Change the buildings"), ("Picture", "Give it that tile")):
+        choose(at, "what_if.cells.kind", kind)
+        assert "does not see this" in words(at) and not any(one.label == shut for one in at.button)
+    for kind, key in (("Words", "what_if.cells.described"), ("Modality", "what_if.cells.dropped")):
+        choose(at, "what_if.cells.kind", kind)
+        assert by_key(at, key).options == ["places"]
+        assert "does not see it: satellite tile, building heights, street views" in words(at)
+
+
+def test_an_edit_that_the_engine_refuses_is_not_done_and_the_map_stays(page) -> None:
+    """The edge that the form proposes is cut already."""
+    at = page("what_if")
+    cell, near = by_key(at, "what_if.cell").value, by_key(choose(at, "what_if.cells.kind", "Neighbours"), "what_if.cells.cut").value
+    for _ in range(2):
+        button(at, "Part them").click().run()
+    assert not at.exception
+    assert "no neighbours" in at.error[0].value
+    assert at.session_state["mobiscope.what_if.cells.stack"][1].done == (CutEdge(cell_id=cell, neighbour=near),)
+    assert clocks(at) and not any(one.label == "Start over" and one.key == "what_if.misfit" for one in at.button)
 
 
 def test_an_edit_that_does_not_fit_is_refused_with_a_way_out(page) -> None:
