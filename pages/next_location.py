@@ -88,7 +88,7 @@ def command_of(run_id: str, part: str, row: pd.Series, edit: questions.QueryEdit
     """The command that gives the same ranking; empty for an edited question, and for parts the command does not ask."""
     if edit or part != "test":
         return ""
-    words = ["mobiscope", "predict", run_id, "--user", str(row["user"]), "--step", str(row["step"]), "--top", str(shown)]
+    words = ["mobiscope", "predict", run_id, "--user", str(row["user"]), "--step", str(row["step"] + 1), "--top", str(shown)]
     return shlex.join(words)
 
 

@@ -35,7 +35,8 @@ def predict(
     user: Annotated[str, typer.Option(help="Id of a person with samples in the test part.")] = "",
     cell: Annotated[str, typer.Option(help="Id of a cell, for a model of cells; its curve is printed.")] = "",
     step: Annotated[
-        int | None, typer.Option("--step", help="Which of the person's test samples, from 0; default the last.")
+        int | None,
+        typer.Option("--step", min=1, help="Which of the person's test samples, from 1 as on the page; default the last."),
     ] = None,
     top: Annotated[int, typer.Option(min=1, max=100, help="How many places to list.")] = 10,
     as_json: AsJson = False,
@@ -79,10 +80,10 @@ def _predict(loaded: Any, user: str, step: int | None, top: int) -> dict[str, An
     if not len(mine):
         some = ", ".join(log.users[np.unique(log.user[samples.target])[:5]])
         raise MobiscopeError(f"There is no test sample of {user!r}. People with some are, for example, {some}.")
-    chosen = len(mine) - 1 if step is None else step
-    if not 0 <= chosen < len(mine):
-        raise MobiscopeError(f"{user!r} has {len(mine)} test samples; --step goes from 0 to {len(mine) - 1}.")
-    found = answer(loaded.model, mine[chosen : chosen + 1], top_k=top)
+    chosen = len(mine) if step is None else step
+    if chosen > len(mine):
+        raise MobiscopeError(f"{user!r} has {len(mine)} test samples; --step goes from 1 to {len(mine)}.")
+    found = answer(loaded.model, mine[chosen - 1 : chosen], top_k=top)
     places, truth = found.places, int(found.truth[0])
     moment = pd.Timestamp(found.started_at[0], tz="UTC").tz_convert(log.time_zone)
 

@@ -223,19 +223,22 @@ class TestRuns:
         stored = (
             Run.open(trained).table("predictions").query("predictor == 'bigram' and user_id == 'u1'").sort_values("step").iloc[2]
         )
-        code, out, _ = mobiscope("predict", trained, "--user", "u1", "--step", 2, "--top", 3, "--json")
+        code, out, _ = mobiscope("predict", trained, "--user", "u1", "--step", 3, "--top", 3, "--json")
         assert code == 0
         answer = json.loads(out)
         assert [place["id"] for place in answer["places"]] == [f"l{position}" for position in stored["topk_ids"][:3]]
         assert answer["truth"]["rank"] == stored["true_rank"]
         assert answer["places"][0]["probability"] == pytest.approx(stored["topk_probs"][0], abs=1e-6)
-        assert "went there" in mobiscope("predict", trained, "--user", "u1", "--step", 2)[1]
+        assert answer["step"] == 3
+        said = mobiscope("predict", trained, "--user", "u1", "--step", 3)[1]
+        assert "went there" in said and f"u1, sample 3 of {answer['samples']}," in said
+        assert f"sample {answer['samples']} of {answer['samples']}," in mobiscope("predict", trained, "--user", "u1")[1]
         code, _, err = mobiscope("predict", trained, "--user", "nobody")
         assert code == 1
         assert "People with some are, for example, u0, u1" in err
         code, _, err = mobiscope("predict", trained, "--user", "u1", "--step", 9999)
         assert code == 1
-        assert "--step goes from 0 to" in err
+        assert "--step goes from 1 to" in err
 
     def test_whatif_calls_a_score_a_score(self, mobiscope, trained: str, tmp_path: Path, monkeypatch) -> None:
         query = query_of(Run.open(trained).load().data.samples, 0)
