@@ -16,6 +16,8 @@ import pandas as pd
 # Invisible and without width: splits what Markdown plug-ins look for after the backslashes have been read.
 WORD_JOINER = "\u2060"
 NARROW_SPACE = "\u202f"
+LEAST_SHARE = 1e-4
+"""Smaller shares are only said to be smaller."""
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -99,9 +101,11 @@ def signed(number: float, digits: int = 3) -> str:
 
 
 def percent(share: float, digits: int = 3) -> str:
-    """A share between 0 and 1 as a percentage."""
+    """A share between 0 and 1 as a percentage; more digits than mean anything are not shown of a tiny one."""
     if not math.isfinite(share):
         return "–"
+    if 0 < share < LEAST_SHARE:
+        return f"less than {LEAST_SHARE * 100:g}{NARROW_SPACE}%"
     return f"{significant(share * 100, digits)}{NARROW_SPACE}%"
 
 

@@ -165,7 +165,9 @@ class ShiftLast(Edit):
 
     def describe(self) -> str:
         """The edit as a phrase."""
-        return f"put the last visit {self.east_m:+,.0f} m east and {self.north_m:+,.0f} m north of where it was"
+        ways = ((self.north_m, "north", "south"), (self.east_m, "east", "west"))
+        told = [f"{abs(metres):,.0f} m {there if metres > 0 else back}" for metres, there, back in ways if round(metres)]
+        return f"put the last visit {' and '.join(told)} of where it was" if told else "leave the last visit where it was"
 
 
 class TurnKnob(Edit):
@@ -199,8 +201,9 @@ class TakeHour(Edit):
 
     def describe(self) -> str:
         """The edit as a phrase."""
-        back = f" and {self.as_hour:02d} h for {self.hour:02d} h" if self.both_ways else ""
-        return f"take {self.hour:02d} h for {self.as_hour:02d} h{back}"
+        if self.both_ways:
+            return f"let {self.hour:02d} h and {self.as_hour:02d} h change places"
+        return f"read {self.hour:02d} h as if it were {self.as_hour:02d} h"
 
 
 class OverrideProbe(Edit):

@@ -74,6 +74,11 @@ def test_three_significant_digits(number: float, shown: str) -> None:
 def test_units() -> None:
     space = wording.NARROW_SPACE
     assert wording.percent(0.3124) == f"31.2{space}%"
+    assert [wording.percent(share) for share in (0, 8.05e-8, 0.0001)] == [
+        f"0{space}%",
+        f"less than 0.01{space}%",
+        f"0.0100{space}%",
+    ]
     assert wording.metres(420.4) == f"420{space}m"
     assert wording.metres(3214) == f"3.21{space}km"
     assert wording.duration(125) == f"2{space}min 5{space}s"

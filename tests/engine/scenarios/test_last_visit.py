@@ -99,3 +99,12 @@ def test_edits_survive_their_file() -> None:
     assert again == edits and again[3].value is False
     assert [edit.describe() for edit in again][2:] == ["turn mode to dense", "turn reads to off"]
     np.testing.assert_equal(again[0].minutes, 15)
+
+
+def test_where_the_last_visit_is_put_is_told_by_points_of_the_compass() -> None:
+    told = [ShiftLast(east_m=east, north_m=north).describe() for east, north in ((0, -1500), (-20, 300), (0.2, 0))]
+    assert told == [
+        "put the last visit 1,500 m south of where it was",
+        "put the last visit 300 m north and 20 m west of where it was",
+        "leave the last visit where it was",
+    ]

@@ -72,7 +72,7 @@ def test_an_hour_taken_for_another_has_its_vector_and_two_may_change_places() ->
     model, rows = Dial(), torch.arange(24.0)[:, None]
     edit = TakeHour(hour=8, as_hour=18)
     with (
-        pytest.raises(ScenarioError, match="To take 08 h for 18 h a model needs a vector for each hour"),
+        pytest.raises(ScenarioError, match="To read 08 h as if it were 18 h a model needs a vector for each hour"),
         mechanism_of(Scenario(edits=(edit,)), model),
     ):
         pass
@@ -82,7 +82,7 @@ def test_an_hour_taken_for_another_has_its_vector_and_two_may_change_places() ->
         with mechanism_of(Scenario.from_json(asked.to_json()), model):
             taken = model.hours(rows)[:, 0]
         assert taken[[8, 18]].tolist() == [18.0, expected] and (taken != rows[:, 0]).sum() == 1 + both_ways
-    assert edit.model_copy(update={"both_ways": True}).describe() == "take 08 h for 18 h and 18 h for 08 h"
+    assert edit.model_copy(update={"both_ways": True}).describe() == "let 08 h and 18 h change places"
 
 
 def test_an_expert_that_is_not_there_is_named() -> None:
