@@ -269,9 +269,9 @@ class NextLocMoEConfig(TrainedConfig):
     def _check(self) -> Self:
         if self.backbone == "random":
             if self.width % self.heads or (self.width // self.heads) % 2:
-                raise ValueError(f"width ({self.width}) must be an even multiple of heads ({self.heads})")
+                raise ValueError(f"{self._told('width')} must be an even multiple of {self._told('heads')}")
             if self.heads % self.key_value_heads:
-                raise ValueError(f"heads ({self.heads}) must be a multiple of key-value heads ({self.key_value_heads})")
+                raise ValueError(f"{self._told('heads')} must be a multiple of {self._told('key_value_heads')}")
             if self.prompt:
                 raise ValueError("a prompt is text, which a random backbone cannot read; use prefix tokens")
             if self.freeze == "always":
@@ -283,6 +283,10 @@ class NextLocMoEConfig(TrainedConfig):
         if not self.smallest_radius < self.largest_radius:
             raise ValueError("the smallest radius must be below the largest")
         return self
+
+    def _told(self, name: str) -> str:
+        """A setting by the title that forms give it, with its value."""
+        return f"“{type(self).model_fields[name].title}” ({getattr(self, name)})"
 
     @property
     def visit_width(self) -> int:

@@ -36,8 +36,8 @@ def test_experts_renamed_or_removed_in_yaml_make_another_model(data, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"width": 18, "heads": 4}, "even multiple of heads"),
-        ({"heads": 2, "key_value_heads": 3, "width": 16}, "multiple of key-value heads"),
+        ({"width": 18, "heads": 4}, r"“Width” \(18\) must be an even multiple of “Heads” \(4\)"),
+        ({"heads": 2, "key_value_heads": 3, "width": 16}, r"“Heads” \(2\) must be a multiple of “Key-value heads” \(3\)"),
         ({"first_expert_layer": 2}, "must be below the layers"),
         ({"prompt": "Where next?"}, "random backbone cannot read"),
         ({"backbone": "llama"}, "random or folder"),
