@@ -12,6 +12,8 @@ from dashboard.figures.routing_bars import Palette
 
 _SMALLEST, _LARGEST = 3.0, 12.0
 _LETTERS = 24
+_SIGN = (32, 16)
+"""Pixels across and up that a sign takes."""
 _LONGEST_SIGN = 4
 
 
@@ -54,13 +56,14 @@ def dominant_by_place(weights: np.ndarray, location: np.ndarray) -> pd.DataFrame
     )
 
 
-def dominant_layers(places: pd.DataFrame, palette: Palette, theme: Theme) -> list[pdk.Layer]:
-    """Discs coloured by the dominant expert; area by questions, opacity by how clearly it dominates; the busiest carry its sign.
+def dominant_layers(places: pd.DataFrame, palette: Palette, theme: Theme, zoom: float) -> list[pdk.Layer]:
+    """Discs coloured by the dominant expert; area by questions, opacity by how clearly it dominates; some carry its sign.
 
     Args:
         places: As from `dominant_by_place`, with id, name, longitude, latitude.
         palette: The set.
         theme: Light or dark.
+        zoom: Of the view in which signs may not overprint each other; the busiest place of every expert comes first.
     """
     if places.empty:
         return []
@@ -86,7 +89,7 @@ def dominant_layers(places: pd.DataFrame, palette: Palette, theme: Theme) -> lis
         for row in ordered.rename(columns={"name": "place"}).itertuples()
     ]
     marks = [
-        {"p": position(row.longitude, row.latitude), "t": literal(signs[row.expert])} for row in ordered.tail(_LETTERS).itertuples()
+        {"p": position(row.longitude, row.latitude), "t": literal(signs[row.expert])} for row in _signed(ordered, zoom).itertuples()
     ]
     return [
         pdk.Layer(
@@ -120,6 +123,22 @@ def dominant_layers(places: pd.DataFrame, palette: Palette, theme: Theme) -> lis
             outline_color=colours.rgba(colours.ground("halo", theme)),
         ),
     ]
+
+
+def _signed(places: pd.DataFrame, zoom: float) -> pd.DataFrame:
+    """The places that carry a sign."""
+    busiest = places.iloc[::-1]
+    busiest = busiest.iloc[np.argsort(busiest.groupby("expert").cumcount().to_numpy() > 0, kind="stable")]
+    # Web-mercator: 512 pixels hold 360 degrees of longitude at zoom 0.
+    pixels = 512 * 2**zoom / 360
+    across = busiest["longitude"].to_numpy(float) * pixels
+    up = busiest["latitude"].to_numpy(float) * pixels / np.cos(np.radians(busiest["latitude"].mean()))
+    free, kept = np.ones(len(busiest), bool), []
+    while free.any() and len(kept) < _LETTERS:
+        row = int(free.argmax())
+        kept.append(row)
+        free &= (np.abs(across - across[row]) >= _SIGN[0]) | (np.abs(up - up[row]) >= _SIGN[1])
+    return busiest.iloc[kept]
 
 
 def point_layers(
@@ -255,6 +274,11 @@ def layer_path(path: np.ndarray, theme: Theme) -> list[pdk.Layer]:
     ]
 
 
+def worst_drawn(places: pd.DataFrame) -> float:
+    """Metres from which on `error_layers` draws an error as the largest: 95 % of the places err by less."""
+    return float(np.nanquantile(places["distance_m"], 0.95)) or 1.0
+
+
 def error_layers(places: pd.DataFrame, theme: Theme) -> list[pdk.Layer]:
     """Where answers err in another city: discs by mean distance error, area by questions.
 
@@ -264,8 +288,8 @@ def error_layers(places: pd.DataFrame, theme: Theme) -> list[pdk.Layer]:
     """
     if places.empty:
         return []
-    most, worst = float(places["n"].max()), float(np.nanquantile(places["distance_m"], 0.95)) or 1.0
-    tints = colours.ramp(places["distance_m"].to_numpy(float) / worst, colours.scale("sequential", theme))
+    most = float(places["n"].max())
+    tints = colours.ramp(places["distance_m"].to_numpy(float) / worst_drawn(places), colours.scale("sequential", theme))
     rows = [
         {
             "p": position(row.longitude, row.latitude),

@@ -8,7 +8,7 @@ import streamlit as st
 from dashboard import cached, panels, questions, session, wording
 from dashboard.figures import base_map
 from dashboard.figures.bars import metric_bars
-from dashboard.figures.expert_map import error_layers
+from dashboard.figures.expert_map import error_layers, worst_drawn
 from dashboard.figures.frame import chart_config
 from dashboard.views import city_map
 from dashboard.views.city_map import Entry
@@ -93,7 +93,8 @@ def _result(other: str, run_id: str, found: "ZeroShot") -> None:
     with left:
         base = cached.base(other, theme, places=False, buildings="none", faint=True)
         layers = [*base.layers, *error_layers(table, theme)]
-        legend = [Entry("ramp", "mean distance error, near to far"), Entry("dot", "area: questions")]
+        ends = f"{wording.metres(0)} to {wording.metres(worst_drawn(table))} and more"
+        legend = [Entry("ramp", f"mean distance error: {ends}"), Entry("dot", "area: questions")]
         city_map.draw(
             city, layers, key="experts.map.elsewhere", alt="Map of errors in another city", legend=legend, attribution=base.attribution, height=420
         )  # fmt: skip

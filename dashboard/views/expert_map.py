@@ -1,5 +1,6 @@
 """The map of the experts page: the city by dominant expert and hour, or one question with its point, guesses and snap."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from dashboard.figures.expert_map import dominant_by_place, dominant_layers, lay
 from dashboard.figures.ranking import truth_layers
 from dashboard.figures.routing_bars import MARKS, Palette
 from dashboard.figures.trajectory import history_layers
-from dashboard.views import city_map
+from dashboard.views import city_map, expert_lines
 from dashboard.views.city_map import Entry
 from dashboard.views.export_menu import export_menu
 from engine.city.city import unproject
@@ -21,9 +22,8 @@ from engine.city.samples import Places, Samples
 
 SHOWN = ("The city", "This question")
 ALL_DAY = "all day"
-MOST_LEGEND = 12
-NAMED_IN_FULL = 6
-"""Up to so many experts the legend has room for the groups they go along with."""
+MOST_LEGEND = 6
+"""Experts the legend names, so that it leaves the map in sight; up to so many have room for the groups they go along with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,28 +101,27 @@ def draw_city(slug: str, asked: "cached.Asked", key: str, palette: Palette, plac
         f"Do not conclude from the name of a colour; names are hypotheses. {MARKS}",
         "NextLocMoE specification §12 (function map).",
     )
-    near = np.ones(len(visits), bool)
-    if hour is not None:
-        apart = np.abs(visits["hour"].to_numpy() - hour)
-        near = np.minimum(apart, 24 - apart) <= 1
+    hours: Sequence[int] = range(24) if hour is None else [(hour - 1) % 24, hour, (hour + 1) % 24]
+    near = visits["hour"].isin(hours).to_numpy()
     table = dominant_by_place(routed.latest_raw[near], visits["location"].to_numpy()[near])
     table = table.join(questions.describe_places(places, table["location"].to_numpy(np.int64)).drop(columns=["category"]))
     theme, city = session.theme(), cached.city(slug)
     base = cached.base(slug, theme, places=False, buildings="none", faint=True)
-    layers = [*base.layers, *dominant_layers(table, palette, theme)]
+    layers = [*base.layers, *dominant_layers(table, palette, theme, base_map.view_state(city).zoom)]
     names = [one.name for one in palette.labels]
     signs = letters(tuple(names))
     shown = np.bincount(table["expert"], weights=table["n"], minlength=len(palette))
-    order = np.argsort(-shown, kind="stable")
+    order = [index for index in np.argsort(-shown, kind="stable") if shown[index]]
     legend = [
         Entry(
             "disc",
-            f"{signs[index]}  {palette.labels[index].shown(22, in_full=len(palette) <= NAMED_IN_FULL)}",
+            f"{signs[index]}  {palette.labels[index].shown(22, in_full=len(palette) <= MOST_LEGEND)}",
             palette.colour[index],
         )
         for index in order[:MOST_LEGEND]
-        if shown[index]
     ]
+    if len(order) > MOST_LEGEND:
+        legend.append(Entry("disc", f"{len(order) - MOST_LEGEND} more, named under the pointer", colours.ink("muted", theme)))
     city_map.draw(
         city,
         layers,
@@ -133,10 +132,23 @@ def draw_city(slug: str, asked: "cached.Asked", key: str, palette: Palette, plac
         height=390,
     )
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        when = "all day" if hour is None else f"from {(hour - 1) % 24}:00 to {(hour + 1) % 24}:59"
+        when = "all day" if hour is None else f"from {hours[0]}:00 to {hours[-1]}:59"
         st.caption(f"{wording.counted(len(table), 'place')}, {wording.counted(int(near.sum()), 'question')}, {when}, local time.")
         named = table.assign(expert=[names[index] for index in table["expert"]], second=[names[index] for index in table["second"]])
-        export_menu("experts.map.export", "dominant-experts", named, base_map.deck(layers, city, theme), _command())
+        python = expert_lines.of_slice(
+            asked,
+            key,
+            f"near = visits['hour'].isin({hours}).to_numpy()",
+            "led = dominant_by_place(routed.latest_raw[near], visits['location'].to_numpy()[near])",
+            f"names = np.array(run.model.experts()[{key!r}].names)",
+            "led = led.assign(expert=names[led['expert']], second=names[led['second']])",
+            "led = led.join(describe_places(run.data.samples.log.places, led['location'].to_numpy()))",
+            imports=[
+                "from dashboard.figures.expert_map import dominant_by_place",
+                "from dashboard.questions import describe_places",
+            ],
+        )
+        export_menu("experts.map.export", "dominant-experts", named, base_map.deck(layers, city, theme), python=python)
 
 
 def hour_slider() -> None:
@@ -240,7 +252,3 @@ def _view(history: pd.DataFrame, truth: tuple[float, float], snap: Snap | None, 
         across, up = [*across, snap.point[0]], [*up, snap.point[1]]
     margin = max(float(np.ptp(across)), float(np.ptp(up)), 0.006) * 0.15
     return base_map.fit_view((min(across) - margin, min(up) - margin, max(across) + margin, max(up) + margin))
-
-
-def _command() -> str:
-    return f"mobiscope experts {session.run()}"

@@ -119,6 +119,23 @@ def test_the_answer_names_experts_doubt_and_the_dead_and_the_map_is_within_its_b
     assert night is None or len(night["data"]) < everything, "the slider chooses the hours"
 
 
+def test_the_lines_of_the_map_give_the_table_that_is_mapped(page) -> None:
+    at = page()
+    at.session_state[SETS] = "roles_2"
+    at.session_state["experts.hour"] = 0
+    at.run()
+    assert_healthy(at)
+    given: dict = {}
+    exec(next(item.value for item in at.code if "dominant_by_place" in item.value), given)  # noqa: S102 - our own lines
+    mapped = {row["id"]: row["tip"] for row in layer(at, "dominant")["data"]}
+    assert set(given["led"]["id"].astype(str)) == set(mapped)
+    for row in given["led"].itertuples():
+        assert f"\n{row.expert} " in mapped[str(row.id)] and f"{row.n} question" in mapped[str(row.id)]
+    legend = next(element.proto.body for element in at.get("html") if "map-legend" in element.proto.body)
+    shown = given["led"]["expert"].nunique()
+    assert legend.count("<div>") == min(shown, 6) + (shown > 6), "eleven lines would cover the map"
+
+
 @pytest.mark.parametrize("size", [5, 11], ids=["functions", "roles"])
 def test_the_headline_judges_every_set_by_itself(page, monkeypatch, size) -> None:
     monkeypatch.setattr(routing, "dead", lambda share: np.arange(len(share)) == (0 if len(share) == size else -1))
@@ -185,6 +202,8 @@ def test_every_view_below_is_drawn_for_both_sets(page) -> None:
             button(at, "Ask there").click().run()
             assert_healthy(at)
             assert "In **Elsewhere** the same weights have" in words(at) and layer(at, "errors")["data"]
+            legend = " ".join(element.proto.body for element in at.get("html"))
+            assert re.search(r"mean distance error: 0\sm to [\d.,]+\s(m|km) and more", legend)
 
 
 @pytest.fixture
@@ -334,10 +353,9 @@ def test_the_last_visit_is_moved_on_the_what_if_page(page) -> None:
     assert_healthy(at)
     assert at.session_state["mobiscope.what_if.stack"][1].done == (ShiftLast(east_m=500.0),)
     assert "With 1 edit" in at.markdown[0].value
-    legend = _legend(at)
+    legend = " ".join(str(element.proto.body) for element in at.get("html"))
     assert "last visit, where it was" in legend and "where it is taken to be" in legend and "edited place" not in legend
-    drawn = {layer["id"]: layer["data"] for layer in json.loads(at.get("deck_gl_json_chart")[0].proto.json)["layers"]}
-    (was,), (now,) = drawn["moved-visit-was"], drawn["moved-visit-now"]
+    (was,), (now,) = (layer(at, name)["data"] for name in ("moved-visit-was", "moved-visit-now"))
     metres_east = (now["p"][0] - was["p"][0]) * 111_320 * np.cos(np.radians(was["p"][1]))
     assert metres_east == pytest.approx(500, rel=0.02)
 

@@ -67,18 +67,32 @@ def test_discs_carry_the_experts_colour_and_text_that_cannot_become_code() -> No
         id=[EVIL, "b", "c"], name=[EVIL, "B", "C"], longitude=[1.0, 2, 3], latitude=[4.0, 5, 6]
     )
     palette = palette_of(NAMES)
-    layers = dominant_layers(table, palette, "light")
+    layers = dominant_layers(table, palette, "light", 10)
     discs = data(layers, "dominant")
     assert {tuple(disc["c"][:3]) for disc in discs} == {colours.rgb(colour) for colour in palette.colour}
     assert all(not str(disc["id"]).startswith("@@") and not disc["tip"].startswith("@@") for disc in discs)
-    assert dominant_layers(table.iloc[:0], palette, "light") == []
+    assert dominant_layers(table.iloc[:0], palette, "light", 10) == []
+
+
+def test_signs_do_not_overprint_and_every_expert_has_one_where_there_is_room() -> None:
+    rng, zoom = np.random.default_rng(0), 10.0
+    weights = np.eye(3)[[2] * 3 + [0] * 300 + [1] * 300]
+    where = rng.normal(scale=0.02, size=(603, 2))
+    where[:3] = 0.3  # rarely asked about, and far from the busy centre
+    table = dominant_by_place(weights, np.arange(603)).assign(id="p", name="P", longitude=where[:, 0], latitude=where[:, 1])
+    table["n"] = np.r_[[1] * 3, rng.integers(2, 90, 600)]
+    signs = data(dominant_layers(table, palette_of(NAMES), "light", zoom), "dominant-signs")
+    assert {sign["t"] for sign in signs} == {"Lei", "C", "Lea"}
+    pixels = np.array([sign["p"] for sign in signs]) * 512 * 2**zoom / 360
+    apart = np.abs(pixels[:, None] - pixels[None])[~np.eye(len(signs), dtype=bool)]
+    assert ((apart[:, 0] > 30) | (apart[:, 1] > 14)).all()
 
 
 def test_twenty_thousand_places_stay_within_the_budget() -> None:
     count = 10_000
     table = dominant_by_place(np.tile(np.eye(3), (count // 3 + 1, 1))[:count], np.arange(count))
     table = table.assign(id=[f"p{row}" for row in range(count)], name="A place with a name", longitude=10.12345, latitude=50.54321)
-    assert size_bytes(dominant_layers(table, palette_of(NAMES), "light")) < 2_000_000
+    assert size_bytes(dominant_layers(table, palette_of(NAMES), "light", 10)) < 2_000_000
 
 
 def test_guesses_are_circles_as_wide_as_their_spread_and_the_snap_leads_to_the_place() -> None:
@@ -145,7 +159,7 @@ def test_every_picture_says_beside_the_name_what_was_measured_of_it() -> None:
         forced_moved=0.1, forced_top=0.2, silenced_m=3.0, silenced_top=0.0, normalised=True
     )
     third, place = np.full(3, 1 / 3), pd.DataFrame({"id": ["a"], "name": ["A"], "longitude": [1.0], "latitude": [2.0]})
-    city = dominant_layers(dominant_by_place(third[None], np.zeros(1, int)).assign(**place), palette, "light")
+    city = dominant_layers(dominant_by_place(third[None], np.zeros(1, int)).assign(**place), palette, "light", 10)
     drawn = {
         "steps": step_weights(third[None], np.zeros(1), np.ones(1), ["x"], palette, "light").to_json(),
         "load": load_bars(third, third, palette, "light").to_json(),
