@@ -14,7 +14,7 @@ from dashboard.cached.cell_data import CellOutlines, Curves
 from dashboard.figures import base_map, cell_map, colours
 from dashboard.figures.frame import chart_config
 from dashboard.figures.slice_bars import slice_bars
-from dashboard.views import cell_choice, cell_errors, city_map, slices
+from dashboard.views import cell_choice, cell_day, cell_errors, city_map, slices
 from dashboard.views.export_menu import export_menu
 from engine.city.cell_flows import hourly_outflow
 from engine.city.splits import PARTS
@@ -29,7 +29,8 @@ def draw(slug: str, run_id: str) -> None:
     """The page for a grid run."""
     series = slices.series_of(run_id)
     outlines = cell_data.outlines(slug)
-    panels.head(QUESTION, _answer(series[0], run_id))
+    own_day = cell_data.run_cells(run_id).day_type
+    head = st.container()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         name = st.selectbox(
             "Slice", list(FLOW_SLICES), index=list(FLOW_SLICES).index("decile"), format_func=lambda one: FLOW_SLICES[one].title,
@@ -44,6 +45,8 @@ def draw(slug: str, run_id: str) -> None:
         best = cell_errors.best_baseline(cached.run_table(run_id, "metrics"), cached.run_model(run_id), metric)
         proposed = [item.label for item in series if item is series[0] or (item.run_id == run_id and item.predictor == best)]
         wanted = st.multiselect("Compared", list(labels), default=proposed, key="long_tail.cells.series")
+    with head:
+        panels.head(QUESTION, _answer_by_day(series[0], own_day) if name == "day" else _answer(series[0], own_day))
     chosen = [labels[label] for label in wanted]
     if not chosen:
         panels.nothing("Nothing is compared", "Choose a run or a baseline above.")
@@ -59,21 +62,41 @@ def draw(slug: str, run_id: str) -> None:
     curves = cell_data.curves(chosen[0].run_id)
     rows = _cells_of(chosen[0].run_id, curves, outlines, name, group)
     judged = _Judged.of(slug, chosen[0], curves, group if name == "day" else None)
+    whose = f" of {wording.literal(group)}" if group and name != "day" else ""
     with left:
-        _map(slug, outlines, rows, judged, group)
+        _map(slug, outlines, rows, judged, whose)
     if name == "day":
         _days(slug, table)
-    _cases(outlines, rows, judged, group)
+    _cases(outlines, rows, judged, whose)
 
 
-def _answer(model: slices.Series, run_id: str) -> str:
+def _answer_by_day(model: slices.Series, own_day: str) -> str:
+    """How wrong the curves are for the kind of day they are of, and for the one that they fit least."""
+    table = slices.measured([model], "day", "wape")
+    table = table[(table["n"] > 0) & table["value"].notna()].set_index("group")
+    if own_day not in table.index:
+        return "This run kept no figures by kind of day; train it again to see them."
+    show, own = FLOW_METRICS["wape"].show, table.loc[own_day]
+    said = (
+        f"The curves are of {cell_day.average_day(own_day)}, the kind of day they were learnt from; there the error is {show(own['value'])} "
+        f"of all trips (n = {wording.count(own['n'])} cell hours)."
+    )
+    others = table.drop(index=own_day)
+    if others.empty:
+        return f"{said} The city has flows of no other kind of day."
+    worst = others.loc[others["value"].idxmax()]
+    return f"{said} Held against {cell_day.average_day(str(worst.name))} it is {show(worst['value'])} (n = {wording.count(worst['n'])})."
+
+
+def _answer(model: slices.Series, own_day: str) -> str:
     table = slices.measured([model], "decile", "wape")
     table = table[table["n"] > 0]
     if len(table) < 2:
         return "This run's test part has too few cells to tell quiet ones from busy ones."
     quiet, busy = table.iloc[0], table.iloc[-1]
     said = (
-        f"In the quietest test cells ({wording.literal(quiet['group'])} by trips a day, n = {wording.count(quiet['n'])} cell hours) the "
+        f"In the quietest test cells ({wording.literal(quiet['group'])} by trips on {cell_day.average_day(own_day)}, "
+        f"n = {wording.count(quiet['n'])} cell hours) the "
         f"error is {FLOW_METRICS['wape'].show(quiet['value'])} of all trips, in the busiest ({wording.literal(busy['group'])}, "
         f"n = {wording.count(busy['n'])}) {FLOW_METRICS['wape'].show(busy['value'])}."
     )
@@ -146,11 +169,13 @@ class _Judged:
 
     Attributes:
         series: The predictor.
+        day: Whose flows `observed` are, as a phrase.
         predicted, observed: (cell, hour) trips; observed is NaN where unknown.
         python: Lines of Python that give the error of every cell, in trips a day and as a share of its own.
     """
 
     series: slices.Series
+    day: str
     predicted: np.ndarray
     observed: np.ndarray
     python: str
@@ -173,7 +198,8 @@ class _Judged:
             "share = wrong / cells['observed'].sum()",
             imports=imports,
         )
-        return cls(series, curves.flow[series.predictor], observed, python)
+        phrase = cell_day.average_day(day or cell_data.run_cells(series.run_id).day_type)
+        return cls(series, phrase, curves.flow[series.predictor], observed, python)
 
     @cached_property
     def error(self) -> np.ndarray:
@@ -189,13 +215,13 @@ class _Judged:
         return np.divide(self.error, total, out=np.full(len(total), np.nan), where=total > 0)
 
 
-def _map(slug: str, outlines: CellOutlines, rows: np.ndarray, judged: _Judged, group: str | None) -> None:
+def _map(slug: str, outlines: CellOutlines, rows: np.ndarray, judged: _Judged, whose: str) -> None:
     theme, city = session.theme(), cached.city(slug)
     error, share = judged.error, judged.share
-    of = f" of {wording.literal(group)}" if group else ""
     panels.panel(
-        f"How wrong, cell by cell{of}",
-        f"Drawn: the error of {wording.literal(judged.series.label)} as a share of the cell's own trips; only the cells of the chosen group.",
+        f"How wrong, cell by cell{whose}, on {judged.day}",
+        f"Drawn: the error of {wording.literal(judged.series.label)} against the flows of {judged.day}, as a share of the cell's own trips; "
+        "only the cells of the chosen group.",
         "Read: yellow cells are predicted worst for their size. At 100 % the error is as large as the flow.",
         "Do not conclude from a single quiet cell: one trip more is a large share of few.",
         "WAPE of one cell; specification §4.",
@@ -257,7 +283,7 @@ def _days(slug: str, table: pd.DataFrame) -> None:
     )
 
 
-def _cases(outlines: CellOutlines, rows: np.ndarray, judged: _Judged, group: str | None) -> None:
+def _cases(outlines: CellOutlines, rows: np.ndarray, judged: _Judged, whose: str) -> None:
     error, share = judged.error, judged.share
     at = np.flatnonzero(rows & np.isfinite(error))
     exported = pd.DataFrame(
@@ -265,7 +291,7 @@ def _cases(outlines: CellOutlines, rows: np.ndarray, judged: _Judged, group: str
          "latitude": outlines.latitude[at]}
     )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader(f"Cells{f' of {wording.literal(group)}' if group else ''}, worst first", anchor=False)
+        st.subheader(f"Cells{whose}, worst first, on {judged.day}", anchor=False)
         export_menu("long_tail.cells.cases.export", "cells", exported, python=judged.python)
     if not len(at):
         panels.nothing("No cell here (n = 0)", "Choose another group.")

@@ -260,7 +260,7 @@ def test_low_flow_cells_have_their_tenths_and_bad_weather_its_days(page) -> None
     choose(at, "long_tail.cells.slice", "day")
     assert "knows nothing of weather" in words(at)
     assert "of an average weekday, the kind of day they were learnt from" in at.markdown[0].value
-    assert "Held against an average weekend day" in at.markdown[0].value
+    assert "Held against an average week" in at.markdown[0].value
     assert "worst first, on an average weekday" in words(at)
     assert by_key(at, "long_tail.cells.group.day.None").options == ["all", "weekday", "weekday in bad weather", "weekend"]
     choose(at, "long_tail.cells.group.day.None", "weekday in bad weather")
