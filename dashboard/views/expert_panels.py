@@ -311,6 +311,16 @@ def draw_person(asked: "cached.Asked", key: str, experts: ExpertSet, palette: Pa
             )
         else:
             panels.nothing("Too few questions", "The person has fewer than two questions among those that were watched.")
+        busiest = int(np.bincount(everyone).argmax())
+        theirs = visits.loc[everyone == busiest, "step"]
+        if np.isnan(steady.cosine[user]) and len(theirs) > len(mine):
+            st.button(
+                f"Look at {wording.literal(users[busiest], 40)}, who has the most ({wording.counted(len(theirs), 'question')})",
+                key="experts.busiest",
+                type="primary" if not half else "secondary",
+                on_click=session.set_sample,
+                args=(str(users[busiest]), int(theirs.min())),
+            )
     with right:
         cosine = float(steady.cosine[user]) if user < len(steady.cosine) else float("nan")
         first, second = st.columns(2)

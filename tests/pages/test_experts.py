@@ -183,6 +183,22 @@ def test_the_group_an_expert_goes_along_with_stands_in_its_list_wherever_it_rank
     assert "lift" not in overview and "about" not in overview, "one name for one measure, and no text cut short"
 
 
+def test_a_person_with_too_few_questions_leads_to_the_one_with_the_most(page) -> None:
+    run_id = next(run.id for run in list_runs() if run.name == "with experts")
+    samples, visits = cached.loaded_run(run_id).data.samples, cached.asked(run_id, ("explore", "explore")).visits
+    count = np.bincount(visits["user"], minlength=len(samples.log.users))
+    few, most = (samples.log.users[pick] for pick in (np.flatnonzero(count == 1)[0], count.argmax()))
+    at = page(user=str(few), slice="explore=explore")
+    at.session_state["experts.below"] = "This person"
+    at.run()
+    assert_healthy(at)
+    assert "Too few questions" in words(at)
+    button(at, f"Look at {wording.literal(most)}, who has the most ({count.max()} questions)").click().run()
+    assert_healthy(at)
+    assert at.session_state["experts.person"] == str(most) and f"Whom the model sees in {wording.literal(most)}" in words(at)
+    assert chart(at, "experts.person.chart") and not [item for item in at.button if item.label.startswith("Look at")]
+
+
 def test_every_view_below_is_drawn_for_both_sets(page) -> None:
     at = page()
     for view in VIEWS:
