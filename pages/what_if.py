@@ -8,7 +8,7 @@ import streamlit as st
 
 from dashboard import cached, panels, python_lines, questions, session, wording
 from dashboard.figures import base_map, colours
-from dashboard.figures.edit_marks import edit_layers, pick_layer
+from dashboard.figures.edit_marks import edit_layers, moved_visit_layers, pick_layer
 from dashboard.figures.mass import mass_by_square, moved_layers, square_size
 from dashboard.figures.ranking import guess_layers
 from dashboard.views import city_map, scenario_forms, scenario_stack
@@ -18,15 +18,16 @@ from dashboard.views.report_button import report_button
 from dashboard.views.run_gate import gate
 from engine import store
 from engine.city.city import City
-from engine.city.samples import Places, Samples
+from engine.city.samples import Histories, Places, Samples
 from engine.errors import MobiscopeError
 from engine.evaluation.metrics import METRICS
 from engine.evaluation.report import ALL
 from engine.evaluation.slices import slice_labels
 from engine.models.answers import Predictor, share_name
-from engine.scenarios.apply import apply_to_places
+from engine.scenarios.apply import apply_to_histories, apply_to_places
 from engine.scenarios.compare import METRIC_SAMPLES, Comparison, compare, compare_metrics, evenly
 from engine.scenarios.counterfactual import smallest_flips
+from engine.scenarios.edits import ShiftLast
 from engine.scenarios.replay import find_question
 from engine.scenarios.scenario import Scenario
 
@@ -59,17 +60,18 @@ def main() -> None:
         index, predictor = _question(samples, steps, predictors)
         scenario = scenario_stack.scenario(city, samples, index)
         places = _places(scenario, samples)
+        scenario_stack.draw(scenario, predictor, dict(zip(map(str, places.ids), map(str, places.names), strict=True)))
         kind = st.segmented_control("Edit", scenario_forms.KINDS, default="Place", required=True, key="what_if.kind", wrap=True)
         with st.container(border=True):
             history = questions.history_of(samples, index, questions.QueryEdit())
             words = [f"{row.when}: {row.place}" for row in history.rename(columns={"name": "place"}).itertuples()]
             middle = (float(np.median(places.longitude)), float(np.median(places.latitude)))
             scenario_forms.draw(str(kind), places, middle, samples.log.users, words, predictor)
-        scenario_stack.draw(scenario, predictor, dict(zip(map(str, places.ids), map(str, places.names), strict=True)))
         scenario_stack.offer_refit(scenario, run_id, predictor)
         scenario_stack.refitted()
     try:
-        comparison = compare(predictor, samples.histories(np.array([index])), scenario)
+        asked_as = samples.histories(np.array([index]))
+        comparison = compare(predictor, asked_as, scenario)
     except MobiscopeError as error:
         with head:
             panels.head("What if?")
@@ -78,7 +80,7 @@ def main() -> None:
     with head:
         panels.head("What if?", _answer(comparison, scenario, predictor))
     with left:
-        _map(slug, city, places, comparison, scenario, choosing=kind == "Place")
+        _map(slug, city, places, comparison, scenario, _moved_visit(asked_as, scenario), choosing=kind == "Place")
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         below = st.segmented_control(
             "Below", BELOW, default="Ranking", required=True, key="what_if.below", label_visibility="collapsed"
@@ -148,7 +150,29 @@ def _of_all(value: float, share: str) -> str:
     return wording.percent(float(value)) + (f" of the {share}" if share == "score" else "")
 
 
-def _map(slug: str, city: City, places: Places, comparison: Comparison, scenario: Scenario, choosing: bool) -> None:
+def _moved_visit(histories: Histories, scenario: Scenario) -> tuple[tuple[float, float], tuple[float, float]] | None:
+    """Longitude and latitude of the last visit before and after it is moved; None where no edit moves it."""
+    others = tuple(edit for edit in scenario.edits if not isinstance(edit, ShiftLast))
+    if len(others) == len(scenario.edits):
+        return None
+    unmoved = scenario.model_copy(update={"edits": others})
+    was, now = (
+        (float(asked.places.longitude[place]), float(asked.places.latitude[place]))
+        for asked in (apply_to_histories(one, histories) for one in (unmoved, scenario))
+        for place in asked.location[asked.last]
+    )
+    return was, now
+
+
+def _map(
+    slug: str,
+    city: City,
+    places: Places,
+    comparison: Comparison,
+    scenario: Scenario,
+    moved_visit: tuple[tuple[float, float], tuple[float, float]] | None,
+    choosing: bool,
+) -> None:
     theme, share = session.theme(), share_name(comparison.normalised)
     ordered = comparison.candidates.sort_index()
     size = square_size(city)
@@ -170,11 +194,17 @@ def _map(slug: str, city: City, places: Places, comparison: Comparison, scenario
         *guess_layers(guesses, theme, normalised=comparison.normalised),
     ]
     layers += edit_layers(edited, theme)
+    if moved_visit is not None:
+        layers += moved_visit_layers(*moved_visit, theme)
     legend = [city_map.Entry("disc", f"guess after the edits; area: {share}", colours.role("prediction", theme))]
     if comparison.moved > 0:
+        legend.append(city_map.Entry("diverging", f"{share} moved out, in"))
+    if len(edited):
+        legend.append(city_map.Entry("ring", "edited place", colours.role("edited", theme)))
+    if moved_visit is not None:
         legend += [
-            city_map.Entry("diverging", f"{share} moved out, in"),
-            city_map.Entry("ring", "edited", colours.role("edited", theme)),
+            city_map.Entry("dot", "last visit, where it was", colours.role("observed", theme)),
+            city_map.Entry("ring", "last visit, where it is taken to be", colours.role("edited", theme)),
         ]
     note = ""
     if setting:

@@ -64,6 +64,52 @@ def edit_layers(edited: pd.DataFrame, theme: Theme) -> list[pdk.Layer]:
     return [ring, signs]
 
 
+def moved_visit_layers(was: tuple[float, float], now: tuple[float, float], theme: Theme) -> list[pdk.Layer]:
+    """The last visit: a disc where it was, a line, and the ring of a moved thing where it is taken to be.
+
+    Args:
+        was: Longitude and latitude, degrees.
+        now: The same after the edits.
+        theme: Light or dark.
+    """
+    observed, magenta = (colours.rgba(colours.role(role, theme)) for role in ("observed", "edited"))
+    line = pdk.Layer(
+        "LineLayer",
+        [{"s": position(*was), "t": position(*now)}],
+        id="moved-visit-line",
+        get_source_position="s",
+        get_target_position="t",
+        get_color=magenta,
+        get_width=2,
+        width_units=PIXELS,
+    )
+    disc = pdk.Layer(
+        "ScatterplotLayer",
+        [{"p": position(*was), "tip": "The last visit was here"}],
+        id="moved-visit-was",
+        get_position="p",
+        get_radius=6,
+        radius_units=PIXELS,
+        get_fill_color=observed,
+        pickable=True,
+    )
+    ring = pdk.Layer(
+        "ScatterplotLayer",
+        [{"p": position(*now), "tip": "The last visit is taken to be here"}],
+        id="moved-visit-now",
+        get_position="p",
+        get_radius=9,
+        radius_units=PIXELS,
+        get_fill_color=[*magenta[:3], 40],
+        stroked=True,
+        get_line_color=magenta,
+        get_line_width=2.5,
+        line_width_units=PIXELS,
+        pickable=True,
+    )
+    return [line, disc, ring]
+
+
 def pick_layer(city: City, theme: Theme) -> tuple[pdk.Layer, float]:
     """Nearly invisible squares over the city, each of which can be clicked to name its middle; and their side in metres."""
     width, height = view_extent_m(city)

@@ -135,11 +135,12 @@ def draw_last_visit(add: Callable[[AnyEdit], None]) -> None:
         add: Takes an edit.
     """
     st.markdown("**The latest visit**")
-    minutes = st.number_input("Stay, minutes", 0, 10_080, 60, step=15, key="what_if.stay")
-    if st.button("Let it take so long", key="what_if.change_stay"):
-        add(ChangeStay(minutes=float(minutes)))
-    left, right = st.columns(2)
-    east = left.number_input("East, m", -100_000, 100_000, 0, step=100, key="what_if.east")
-    north = right.number_input("North, m", -100_000, 100_000, 0, step=100, key="what_if.north")
-    if st.button("Move it there", key="what_if.shift_last", disabled=not east and not north):
-        add(ShiftLast(east_m=float(east), north_m=float(north)))
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        minutes = st.number_input("Stay, minutes", 0, 10_080, 60, step=15, key="what_if.stay")
+        if st.button("Let it take so long", key="what_if.change_stay"):
+            add(ChangeStay(minutes=float(minutes)))
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        east = st.number_input("East, m", -100_000, 100_000, 0, step=100, key="what_if.east")
+        north = st.number_input("North, m", -100_000, 100_000, 0, step=100, key="what_if.north")
+        if st.button("Move it there", key="what_if.shift_last", disabled=not east and not north):
+            add(ShiftLast(east_m=float(east), north_m=float(north)))

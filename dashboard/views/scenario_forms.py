@@ -120,20 +120,21 @@ def _moment(users: np.ndarray) -> None:
 
 
 def _history(history: list[str]) -> None:
-    hidden = st.multiselect(
-        "Hide visits",
-        range(len(history)),
-        format_func=lambda step: f"{step + 1}. {history[step][:60]}",
-        key="what_if.hidden",
-    )
-    if st.button("Hide them", key="what_if.hide", type="primary", disabled=not hidden):
-        _add(HideVisits(steps=tuple(sorted(hidden))))
-    keep = st.number_input("Keep only the last visits", 1, max(len(history), 1), 1, key="what_if.keep")
-    with st.container(horizontal=True):
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        hidden = st.multiselect(
+            "Hide visits",
+            range(len(history)),
+            format_func=lambda step: f"{step + 1}. {history[step][:60]}",
+            key="what_if.hidden",
+        )
+        if st.button("Hide them", key="what_if.hide", type="primary", disabled=not hidden):
+            _add(HideVisits(steps=tuple(sorted(hidden))))
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        keep = st.number_input("Keep only the last visits", 1, max(len(history), 1), 1, key="what_if.keep")
         if st.button("Keep only these", key="what_if.keep_last"):
             _add(KeepLast(visits=int(keep)))
-        if st.button(
-            "Shuffle the order", key="what_if.shuffle", help="The places change their order among the times; the last visit stays."
-        ):
-            _add(ShuffleVisits(seed=0))
+    if st.button(
+        "Shuffle the order", key="what_if.shuffle", help="The places change their order among the times; the last visit stays."
+    ):
+        _add(ShuffleVisits(seed=0))
     model_forms.draw_last_visit(_add)

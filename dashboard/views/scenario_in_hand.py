@@ -13,6 +13,10 @@ from engine.models.declarations import Effect
 from engine.scenarios.edits import AnyEdit
 from engine.scenarios.scenario import EditStack, Query, Scenario
 
+MOST_UNSCROLLED = 3
+STACK_HEIGHT = 210
+"""Pixels that a longer list of edits scrolls in, so that the form beside it stays in view."""
+
 
 class ScenarioInHand:
     """What a what-if page keeps between clicks, and the panel that shows it.
@@ -99,18 +103,21 @@ class ScenarioInHand:
             panels.refusal(refused)
             session.drop(self._refused)
         if not edits.done:
-            st.caption("No edit yet. Before and after are the same; add an edit above.")
-        for position, edit in enumerate(edits.done):
-            with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
-                st.markdown(f"{position + 1}. {wording.literal(words(edit), limit=160)}")
-                st.button("Remove", key=f"what_if.remove.{position}", type="tertiary", on_click=self._remove, args=(position,))
-            needed = effect(edit)
-            if needed.needs not in self._silent:
-                head = "No effect here" if needed.needs == "nothing" else f"Needs: {wording.literal(needed.needs)}"
-                st.caption(f"{head}. {wording.literal(needed.sentence, limit=400)}")
-            if needed.note:
-                st.caption(wording.literal(needed.note, limit=400))
-            below(edit, position)
+            st.caption("No edit yet. Before and after are the same; add an edit.")
+        with st.container(height=STACK_HEIGHT if len(edits.done) > MOST_UNSCROLLED else "content", border=False, gap="small"):
+            for position, edit in enumerate(edits.done):
+                self._line(position, words(edit), effect(edit))
+                below(edit, position)
+
+    def _line(self, position: int, words: str, needed: Effect) -> None:
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
+            st.markdown(f"{position + 1}. {wording.literal(words, limit=160)}", width="stretch")
+            st.button("Remove", key=f"what_if.remove.{position}", type="tertiary", on_click=self._remove, args=(position,))
+        if needed.needs not in self._silent:
+            head = "No effect here" if needed.needs == "nothing" else f"Needs: {wording.literal(needed.needs)}"
+            st.caption(f"{head}. {wording.literal(needed.sentence, limit=400)}")
+        if needed.note:
+            st.caption(wording.literal(needed.note, limit=400))
 
     def _undo(self) -> None:
         self.set_stack(self.stack().undo())

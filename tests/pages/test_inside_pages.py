@@ -253,11 +253,14 @@ def test_closing_a_place_moves_probability_and_undo_brings_it_back(page) -> None
 
 def test_a_place_is_opened_from_the_form(page) -> None:
     at = page("what_if")
-    by_label(at.text_input, "Name").set_value("**Bold** <script>")
+    labels = [item.label for item in at.button]
+    assert labels.index("Undo") < labels.index("Open it"), "the list of edits stands above the form, where it stays in view"
+    at.text_input(key="what_if.place_name").set_value("**Bold** <script>")
     button(at, "Open it").click().run()
     assert_healthy(at)
     assert "With 1 edit" in at.markdown[0].value
     assert "edited" in [layer["id"] for layer in decks(at)[0]["layers"]]
+    assert any("edited place" in str(element.proto.body) for element in at.get("html"))
     assert "**Bold** <script>" not in words(at)
 
 
