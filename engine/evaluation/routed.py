@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from engine.city.city import City
-from engine.city.samples import Samples
+from engine.city.samples import Samples, VisitLog
 from engine.evaluation import routing
 from engine.evaluation.routing import Agreement, Companion
 from engine.models.base import NextLocationModel, Report
@@ -117,6 +117,9 @@ def latest_visits(samples: Samples, chosen: np.ndarray) -> pd.DataFrame:
     )
 
 
+_PARTS_OF_TOWN = (("south-west", "south", "south-east"), ("west", "middle", "east"), ("north-west", "north", "north-east"))
+
+
 @dataclass(frozen=True, eq=False)
 class Attribute:
     """Something known of people or places that an expert's name may or may not stand for.
@@ -170,7 +173,23 @@ def known_attributes(city: City, samples: Samples) -> list[Attribute]:
             label = _labels(labelled["location_id"], labelled[column], position)
             if len(set(label.values())) > 1:
                 found.append(Attribute(title, "location", label, False, f"The {title} of each place, as the data have it."))
+    where = _parts_of_town(log)
+    if len(set(where.values())) > 1:
+        meaning = "Where each place lies: thirds of the training visits from west to east and from south to north."
+        found.append(Attribute("part of town", "location", where, False, meaning))
     return found
+
+
+def _parts_of_town(log: VisitLog) -> dict[int, str]:
+    """Experts of what places are for may divide the map instead: the part of the city of every place visited in training."""
+    places, visited = log.places, np.flatnonzero(log.visits_in_training > 0)
+    if not len(visited):
+        return {}
+    third = [
+        np.searchsorted(np.quantile(np.repeat(axis[visited], log.visits_in_training[visited]), [1 / 3, 2 / 3]), axis[visited])
+        for axis in (places.y, places.x)
+    ]
+    return {int(place): _PARTS_OF_TOWN[row][column] for place, row, column in zip(visited, *third, strict=True)}
 
 
 @dataclass(frozen=True, eq=False)

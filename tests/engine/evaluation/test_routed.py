@@ -76,6 +76,21 @@ def test_a_made_city_knows_roles_and_zones_and_a_real_one_categories_only(tiny_c
     assert not any(attribute.is_truth for attribute in known_attributes(bare, samples))
 
 
+def test_experts_that_divide_the_map_are_found_out(tiny_city, samples) -> None:
+    """Every place visited in training has its part of town, a third of the visits each way; an expert for the west goes along with one."""
+    where = next(a for a in known_attributes(tiny_city, samples) if a.title == "part of town")
+    log = samples.log
+    assert set(where.label) == set(np.flatnonzero(log.visits_in_training > 0)) and len(set(where.label.values())) == 9
+    western = [place for place, part in where.label.items() if "west" in part]
+    assert log.visits_in_training[western].sum() / log.visits_in_training.sum() == pytest.approx(1 / 3, abs=0.05)
+    visits = latest_visits(samples, np.flatnonzero(samples.part == 2))
+    x = log.places.x[visits["location"]]
+    west = np.eye(2)[(x > np.median(x)).astype(int)]
+    found = {check.attribute.title: check for check in check_labels(tiny_city, samples, visits, west, permutations=50)}
+    assert found["part of town"].agreement.is_verified
+    assert max(found.values(), key=lambda check: check.agreement.information).attribute.title == "part of town"
+
+
 def test_labels_are_checked_over_people_and_places_and_an_oracle_is_verified(tiny_city, samples) -> None:
     chosen = np.flatnonzero(samples.part == 2)
     visits = latest_visits(samples, chosen)
