@@ -63,7 +63,7 @@ def dominant_layers(places: pd.DataFrame, palette: Palette, theme: Theme, zoom: 
         places: As from `dominant_by_place`, with id, name, longitude, latitude.
         palette: The set.
         theme: Light or dark.
-        zoom: Of the view in which signs may not overprint each other; the busiest place of every expert comes first.
+        zoom: Of the view in which signs may not overprint each other; the busiest place with room of every expert comes first.
     """
     if places.empty:
         return []
@@ -126,16 +126,18 @@ def dominant_layers(places: pd.DataFrame, palette: Palette, theme: Theme, zoom: 
 
 
 def _signed(places: pd.DataFrame, zoom: float) -> pd.DataFrame:
-    """The places that carry a sign."""
+    """The places that carry a sign; `places` come by questions, the fewest first."""
     busiest = places.iloc[::-1]
-    busiest = busiest.iloc[np.argsort(busiest.groupby("expert").cumcount().to_numpy() > 0, kind="stable")]
+    expert = busiest["expert"].to_numpy()
     # Web-mercator: 512 pixels hold 360 degrees of longitude at zoom 0.
     pixels = 512 * 2**zoom / 360
     across = busiest["longitude"].to_numpy(float) * pixels
     up = busiest["latitude"].to_numpy(float) * pixels / np.cos(np.radians(busiest["latitude"].mean()))
-    free, kept = np.ones(len(busiest), bool), []
+    free = np.ones(len(busiest), bool)
+    kept: list[int] = []
     while free.any() and len(kept) < _LETTERS:
-        row = int(free.argmax())
+        unsigned = free & ~np.isin(expert, expert[kept])
+        row = int((unsigned if unsigned.any() else free).argmax())
         kept.append(row)
         free &= (np.abs(across - across[row]) >= _SIGN[0]) | (np.abs(up - up[row]) >= _SIGN[1])
     return busiest.iloc[kept]

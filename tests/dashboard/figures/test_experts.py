@@ -78,9 +78,9 @@ def test_signs_do_not_overprint_and_every_expert_has_one_where_there_is_room() -
     rng, zoom = np.random.default_rng(0), 10.0
     weights = np.eye(3)[[2] * 3 + [0] * 300 + [1] * 300]
     where = rng.normal(scale=0.02, size=(603, 2))
-    where[:3] = 0.3  # rarely asked about, and far from the busy centre
+    where[0], where[1:3] = where[3], 0.3  # busy where another is busier, and else far from the centre and rarely asked about
     table = dominant_by_place(weights, np.arange(603)).assign(id="p", name="P", longitude=where[:, 0], latitude=where[:, 1])
-    table["n"] = np.r_[[1] * 3, rng.integers(2, 90, 600)]
+    table["n"] = np.r_[[200, 1, 1, 300], rng.integers(2, 90, 599)]
     signs = data(dominant_layers(table, palette_of(NAMES), "light", zoom), "dominant-signs")
     assert {sign["t"] for sign in signs} == {"Lei", "C", "Lea"}
     pixels = np.array([sign["p"] for sign in signs]) * 512 * 2**zoom / 360
