@@ -10,7 +10,7 @@ from engine.models.base import MobilityModel
 from engine.models.declarations import Knob
 from engine.probes import Probe
 from engine.scenarios.edits import AnyEdit, ChangeStay, OverrideProbe, ShiftLast, TurnKnob
-from engine.scenarios.mechanisms import actions_of
+from engine.scenarios.mechanisms import actions_of, in_words, probe_title
 
 LONGEST_TEXT = 2_000
 NAMES_HELP = (
@@ -27,6 +27,11 @@ def wants_override() -> bool:
         "What changes", MECHANISMS, default=MECHANISMS[0], required=True, key="what_if.mechanism", label_visibility="collapsed"
     )
     return chosen != MECHANISMS[1]
+
+
+def edit_words(edit: AnyEdit, predictor: Predictor | CurvePredictor) -> str:
+    """An edit in words, its settings and probes called what the model that answers calls them."""
+    return in_words(edit, predictor.probes(), predictor.knobs()) if isinstance(predictor, MobilityModel) else edit.describe()
 
 
 def experts_first(model: MobilityModel) -> dict[str, Probe]:
@@ -53,9 +58,9 @@ def draw_mechanism(predictor: Predictor | CurvePredictor, add: Callable[[AnyEdit
     if not probes:
         panels.nothing("No mechanism to override", f"{wording.literal(predictor.title)} declares no probe with an action.")
         return
-    name = st.selectbox("Probe", list(probes), key="what_if.probe")
+    name = st.selectbox("Probe", list(probes), format_func=lambda name: probe_title(name, probes[name]), key="what_if.probe")
     probe = probes[name]
-    st.caption(wording.literal(f"{probe.kind}: {probe.meaning}", limit=300))
+    st.caption(f"`{name}`, {wording.literal(f'{probe.kind}: {probe.meaning}', limit=300)}")
     actions = {action.name: action for action in actions_of(probe)}
     chosen = actions[st.selectbox("Action", list(actions), key=f"what_if.probe_action.{probe.kind}.{probe.axes[-1]}")]
     st.caption(wording.literal(chosen.meaning, limit=200))

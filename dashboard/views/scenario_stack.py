@@ -3,6 +3,7 @@
 import streamlit as st
 
 from dashboard import cached, navigation, session, wording
+from dashboard.views import model_forms
 from dashboard.views.scenario_in_hand import ScenarioInHand, command
 from engine.city.city import City
 from engine.city.samples import Samples
@@ -34,8 +35,8 @@ def draw(current: Scenario, predictor: Predictor, names: dict[str, str]) -> None
     """
 
     def words(edit: AnyEdit) -> str:
-        location = getattr(edit, "location_id", "")
-        return edit.describe().replace(location, names[location]) if location in names else edit.describe()
+        location, said = getattr(edit, "location_id", ""), model_forms.edit_words(edit, predictor)
+        return said.replace(location, names[location]) if location in names else said
 
     IN_HAND.draw(current, str(session.run()), words=words, effect=lambda edit: effect_of(edit, predictor), load=_load)
 

@@ -178,10 +178,14 @@ class TurnKnob(Edit):
     knob: Identifier
     value: bool | int | float | Annotated[str, Field(max_length=2_000)]
 
-    def describe(self) -> str:
-        """The edit as a phrase."""
+    def describe(self, title: str = "") -> str:
+        """The edit as a phrase.
+
+        Args:
+            title: What the model calls the setting; its name in files where empty.
+        """
         shown = {True: "on", False: "off"}[self.value] if isinstance(self.value, bool) else str(self.value)
-        return f"turn {self.knob} to {shown if len(shown) <= 60 else shown[:59] + '…'}"
+        return f"turn {f'“{title}”' if title else self.knob} to {shown if len(shown) <= 60 else shown[:59] + '…'}"
 
 
 class TakeHour(Edit):
@@ -206,6 +210,19 @@ class TakeHour(Edit):
         return f"read {self.hour:02d} h as if it were {self.as_hour:02d} h"
 
 
+_SAID = {
+    "silence all": "set {what} to zero",
+    "scale": "multiply {what} by {amount}",
+    "average": "give everyone the mean of {what}",
+    "flatten": "make all weights alike in {what}",
+    "sharpen": "let only the largest weight count in {what}",
+    "silence": "let {entry} count for nothing in {what}",
+    "force": "let only {entry} count in {what}",
+    "dose": "give {entry} a weight of {amount} in {what}",
+}
+"""What an action does, in words; the actions themselves are in `engine.scenarios.mechanisms`."""
+
+
 class OverrideProbe(Edit):
     """What passes through a probe of the model is replaced."""
 
@@ -223,11 +240,18 @@ class OverrideProbe(Edit):
     )
     amount: float | None = Field(None, description="Strength, where the action needs one.")
 
-    def describe(self) -> str:
-        """The edit as a phrase."""
-        entry = f" “{self.entry}”" if self.entry else f" {self.index}" if self.index is not None else ""
-        amount = f" at {self.amount:g}" if self.amount is not None else ""
-        return f"{self.action} {self.probe}{entry}{amount}"
+    def describe(self, title: str = "") -> str:
+        """The edit as a phrase.
+
+        Args:
+            title: What passes through the probe, in words; the probe's name where empty.
+        """
+        entry = f"“{self.entry}”" if self.entry else f"number {self.index}"
+        amount = "its usual amount" if self.amount is None else f"{self.amount:g}"
+        phrase = (
+            "set {what} to {amount}" if self.action == "force" and self.index is None else _SAID.get(self.action, "{action} {what}")
+        )
+        return phrase.format(action=self.action, what=title or self.probe, entry=entry, amount=amount)
 
 
 CITY_EDITS = (AddPlace, MovePlace, ClosePlace, RetagPlace)

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from engine.errors import ScenarioError
+from engine.models.declarations import Knob
 from engine.probes import Kind, Probe
-from engine.scenarios.edits import OverrideProbe, TakeHour
+from engine.scenarios.edit_base import Edit
+from engine.scenarios.edits import OverrideProbe, TakeHour, TurnKnob
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,26 @@ ACTIONS: dict[Kind, tuple[Action, ...]] = {
 def actions_of(probe: Probe) -> tuple[Action, ...]:
     """What may be done to a probe: what fits its kind; probabilities of bins are shared out like weights of experts."""
     return ACTIONS["routing" if probe.axes[-1] == "bin" else probe.kind]
+
+
+def probe_title(name: str, probe: Probe) -> str:
+    """What passes through a probe, in words, and behind it the name that scripts need."""
+    return f"{probe.meaning.split(';')[0].rstrip('.')} ({name})"
+
+
+def in_words(edit: Edit, probes: Mapping[str, Probe], knobs: Mapping[str, Knob]) -> str:
+    """An edit as a phrase that calls settings and probes what the model calls them, where it has them.
+
+    Args:
+        edit: Any edit.
+        probes: Of the model that answers.
+        knobs: Likewise.
+    """
+    if isinstance(edit, TurnKnob) and edit.knob in knobs:
+        return edit.describe(knobs[edit.knob].title)
+    if isinstance(edit, OverrideProbe) and edit.probe in probes:
+        return edit.describe(f"“{probe_title(edit.probe, probes[edit.probe])}”")
+    return edit.describe()
 
 
 def build_override(edit: OverrideProbe, probe: Probe) -> Callable[[Tensor], Tensor]:

@@ -348,7 +348,9 @@ def test_an_expert_is_forced_by_name_and_a_knob_turned_on_the_what_if_page(page)
     forced = OverrideProbe(probe="functions.routing", action="force", index=3, entry="civic")
     assert edits == (forced, TurnKnob(knob="mode", value="dense"))
     assert "With 2 edits" in at.markdown[0].value
-    assert any("force functions" in element.value and "“civic”" in element.value for element in at.markdown)
+    said = words(at).replace("\\", "")
+    assert "let only “civic” count in “Weight of each function expert that is asked (functions.routing)”" in said
+    assert "turn “Choice of roles” to dense" in said
 
 
 def test_an_edit_made_for_another_expert_is_refused_in_a_sentence(page) -> None:

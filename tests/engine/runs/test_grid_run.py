@@ -139,6 +139,7 @@ def test_from_the_request_to_the_curve_of_a_cell(by_hand: Workers, own_home, tin
     for told in answer["cells"]:
         assert told["hours_after"][8] == pytest.approx(told["hours_after"][18], rel=1e-5)
     code, out, _ = _mobiscope(capsys, "whatif", mechanism, "--run", run_id)
-    assert code == 0 and "read 08 h as if it were 18 h; silence head.probability" in " ".join(out.split())
+    assert code == 0 and "read 08 h as if it were 18 h; let “" in " ".join(out.split())
+    assert "count for nothing in head.probability" in " ".join(out.split())
     code, _, err = _mobiscope(capsys, *whatif, "--slice", "hour")
     assert code == 1 and "leave --slice" in err

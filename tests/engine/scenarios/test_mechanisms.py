@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from engine.errors import ScenarioError
-from engine.models.declarations import ExpertSet
+from engine.models.declarations import ExpertSet, Knob
 from engine.probes import Probe
 from engine.scenarios.apply import mechanism_of
-from engine.scenarios.edits import OverrideProbe, TakeHour
-from engine.scenarios.mechanisms import build_override
+from engine.scenarios.edits import OverrideProbe, TakeHour, TurnKnob
+from engine.scenarios.mechanisms import ACTIONS, build_override, in_words
 from engine.scenarios.scenario import Scenario
 from tests.engine.scenarios.test_last_visit import Dial
 
@@ -119,6 +119,19 @@ class Trio(Dial):
         return {"roles": ExpertSet("Roles", "routing", "routing", self.names, self.names, "latest", False, "One of three.")}
 
 
+def test_phrases_call_settings_and_probes_what_the_model_calls_them() -> None:
+    knobs = {"mode": Knob("Choice of roles", "How they are chosen.", "topk", ("topk", "dense"))}
+    probes = {"roles.routing": Probe("routing", ("sample", "expert"), "Weight of each role; zero for others.")}
+    silent = OverrideProbe(probe="roles.routing", action="silence", index=1, entry="nurse")
+    assert in_words(TurnKnob(knob="mode", value="dense"), probes, knobs) == "turn “Choice of roles” to dense"
+    assert in_words(silent, probes, knobs) == "let “nurse” count for nothing in “Weight of each role (roles.routing)”"
+    assert in_words(silent, {}, {}) == "let “nurse” count for nothing in roles.routing"
+    gate = OverrideProbe(probe="gate", action="force", amount=0.25)
+    assert gate.describe() == "set gate to 0.25"
+    for action in {action.name for actions in ACTIONS.values() for action in actions}:
+        assert not OverrideProbe(probe="gate", action=action, index=0).describe().startswith(f"{action} gate"), "told in words"
+
+
 FORCED = OverrideProbe(probe="routing", action="force", index=1, entry="student")
 
 
@@ -132,7 +145,8 @@ def test_an_expert_is_overridden_under_its_name_only() -> None:
     assert torch.equal(asked(Trio("teacher", "student", "clerk")), alone)
     nameless = FORCED.model_copy(update={"entry": ""})
     assert torch.equal(asked(Trio("clerk", "teacher", "student"), nameless), alone), "as files did before they held names"
-    assert FORCED.describe() == "force routing “student”" and nameless.describe() == "force routing 1"
+    assert FORCED.describe() == "let only “student” count in routing"
+    assert nameless.describe() == "let only number 1 count in routing"
     assert Scenario(edits=(FORCED,)).digest == Scenario(edits=(nameless,)).digest
 
 
