@@ -193,7 +193,7 @@ def _answer(run_id: str, curves: Curves, outlines: CellOutlines, cells: list[str
         said = f"{who}: {title} expects {wording.count(total)} trips on {day}, most at {peak:02d} h; what truly leaves is not fully known."
     else:
         counted, when = float(observed.sum()), int(observed.sum(axis=0).argmax())
-        gap = f" ({wording.signed(round(100 * (total - counted) / counted))}{wording.NARROW_SPACE}%)" if counted > 0 else ""
+        gap = f" ({wording.signed(100 * (total - counted) / counted, 2)}{wording.NARROW_SPACE}%)" if counted > 0 else ""
         said = (
             f"{who}: {wording.count(counted)} trips leave on {day}, most at {when:02d} h; {title} says "
             f"{wording.count(total)}{gap}, most at {peak:02d} h."

@@ -14,7 +14,7 @@ from dashboard.cached.cell_data import CellOutlines, Curves
 from dashboard.figures import base_map, cell_map, colours
 from dashboard.figures.frame import chart_config
 from dashboard.figures.slice_bars import slice_bars
-from dashboard.views import cell_choice, cell_day, cell_errors, city_map, slices
+from dashboard.views import cell_choice, cell_day, cell_errors, cell_tables, city_map, slices
 from dashboard.views.export_menu import export_menu
 from engine.city.cell_flows import hourly_outflow
 from engine.city.splits import PARTS
@@ -308,16 +308,16 @@ def _cases(outlines: CellOutlines, rows: np.ndarray, judged: _Judged, whose: str
         }
     )
     state = st.dataframe(
-        table,
+        cell_tables.rounded(table, "observed", "predicted", "error", "share"),
         hide_index=True,
         on_select="rerun",
         selection_mode="single-row",
         key="long_tail.cells.cases",
         height=320,
         column_config={
-            "observed": st.column_config.NumberColumn("trips a day", format="%.4g"),
-            "predicted": st.column_config.NumberColumn("predicted", format="%.4g"),
-            "error": st.column_config.NumberColumn("wrong by", format="%.4g"),
+            "observed": st.column_config.NumberColumn("trips a day", format=cell_tables.NUMBER),
+            "predicted": st.column_config.NumberColumn("predicted", format=cell_tables.NUMBER),
+            "error": st.column_config.NumberColumn("wrong by", format=cell_tables.NUMBER),
             "share": st.column_config.NumberColumn("share", format="percent"),
             "day": st.column_config.LineChartColumn("observed day"),
         },

@@ -9,6 +9,7 @@ import streamlit as st
 from dashboard import panels, python_lines, wording
 from dashboard.cached import cell_data
 from dashboard.figures import colours
+from dashboard.views import cell_tables
 from dashboard.views.export_menu import export_menu
 from engine.encoders.describe_rules import kind_in_words
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 TITLES = {"satellite": "Seen from above", "height": "Building heights", "street_view": "Street views", "poi": "Places"}
 MOST_VIEWS = 3
 MOST_COUNTS = 9
+MOST_WORDS = 420
+"""Characters of a description shown at once."""
 
 
 def draw(run_id: str, slug: str, cell: str) -> None:
@@ -72,7 +75,10 @@ def _one(slug: str, cell: str, row: int, name: str, modality: "Modality") -> Non
             st.caption("Vectors came without the picture.")
     caption = modality.captions[row]
     if caption:
-        st.markdown(f"“{wording.literal(caption, limit=420)}”")
+        st.markdown(f"“{wording.literal(caption, limit=MOST_WORDS)}”")
+        if len(caption) > MOST_WORDS:
+            with st.expander("The whole description"):
+                st.markdown(wording.literal(caption, limit=len(caption)))
     else:
         st.caption("Not described.")
     notes = "\n\n".join(wording.literal(note, limit=400) for note in modality.notes) or None
@@ -86,13 +92,14 @@ def _places(modality: "Modality", row: int) -> None:
         {"kind": [kind_in_words(modality.components[at]) for at in shown], "here": values[shown], "mean": mean[shown]}
     )
     st.dataframe(
-        table[table["here"] > 0] if (table["here"] > 0).any() else table.head(1),
+        cell_tables.rounded(table[table["here"] > 0] if (table["here"] > 0).any() else table.head(1), "here", "mean"),
         hide_index=True,
         height="content",
         key="grid.places",
         column_config={
-            "here": st.column_config.NumberColumn(format="%.4g"),
-            "mean": st.column_config.NumberColumn("city mean", format="%.1f"),
+            "kind": st.column_config.TextColumn(width=130),
+            "here": st.column_config.NumberColumn(format=cell_tables.NUMBER, width=52),
+            "mean": st.column_config.NumberColumn("mean", format=cell_tables.NUMBER, width=52, help="Of all cells of the city."),
         },
     )
 

@@ -14,7 +14,7 @@ from dashboard.figures import base_map, cell_map, colours
 from dashboard.figures.cell_map import HourlyFill
 from dashboard.figures.curve_day import day_curves
 from dashboard.figures.frame import chart_config
-from dashboard.views import cell_choice, city_map, twin_maps
+from dashboard.views import cell_choice, cell_tables, city_map, twin_maps
 from dashboard.views.export_menu import export_menu
 from engine.city.splits import PARTS
 from engine.errors import MobiscopeError
@@ -120,9 +120,9 @@ def _list(won: pd.DataFrame, runs: tuple[RunSummary, RunSummary], winner: str) -
     """The cells won; the row of the picked one, the first where none is picked."""
     names = wording.told_apart(dict(zip(SIDES, (run.name for run in runs), strict=True)))
     shown = won[["cell", "observed", "error_first", "error_second", "gain"]].assign(gain=won["gain"].abs())
-    number = {"format": "%.4g"}
+    number = {"format": cell_tables.NUMBER}
     state = st.dataframe(
-        shown,
+        cell_tables.rounded(shown, "observed", "error_first", "error_second", "gain"),
         key=f"versus.cells.{winner}",
         hide_index=True,
         height=260,

@@ -21,6 +21,7 @@ from dashboard.views import (
     cell_edit_forms,
     cell_errors,
     cell_stack,
+    cell_tables,
     scenario_in_hand,
 )
 from dashboard.views.export_menu import export_menu
@@ -229,19 +230,23 @@ def _table(comparison: CurveComparison, outlines: CellOutlines, command: str) ->
         return
     table = table.iloc[np.argsort(-table["change"].abs().to_numpy(), kind="stable")]
     shown = table[["cell", "edit", "steps", "before", "after", "change", "largest_change", "at_hour"]]
-    number = st.column_config.NumberColumn(format="%.4g")
     st.dataframe(
-        shown,
+        cell_tables.rounded(shown, "before", "after", "change", "largest_change"),
         hide_index=True,
         key="what_if.cells.table",
         column_config={
-            **dict.fromkeys(("before", "after", "change"), number),
-            "before": st.column_config.NumberColumn("trips a day before", format="%.4g"),
-            "after": st.column_config.NumberColumn("after", format="%.4g"),
-            "largest_change": st.column_config.NumberColumn("largest change in an hour", format="%.4g"),
+            "before": st.column_config.NumberColumn("trips a day before", format=cell_tables.NUMBER),
+            "after": st.column_config.NumberColumn("after", format=cell_tables.NUMBER),
+            "change": st.column_config.NumberColumn(format=cell_tables.NUMBER),
+            "largest_change": st.column_config.NumberColumn("most in an hour", format=cell_tables.NUMBER),
             "at_hour": st.column_config.NumberColumn("at hour", format="%02d h"),
         },
     )
+
+
+def difference(metric: str, value: float) -> str:
+    """A difference of a figure as tables show it, without digits that only say how numbers are stored."""
+    return wording.difference(metric, round(value, 5))
 
 
 def _figures(run_id: str, predictor: "CurvePredictor", scenario: Scenario) -> None:
@@ -264,14 +269,23 @@ def _figures(run_id: str, predictor: "CurvePredictor", scenario: Scenario) -> No
             "figure": FLOW_METRICS[row.metric].title,
             "before": show[row.metric](row.before),
             "after": show[row.metric](row.after),
-            "difference": show[row.metric](row.difference),
-            "95 % interval": f"{show[row.metric](row.low)} to {show[row.metric](row.high)}" if np.isfinite(row.low) else "–",
+            "difference": difference(row.metric, row.difference),
+            "95 % interval": f"{difference(row.metric, row.low)} to {difference(row.metric, row.high)}"
+            if np.isfinite(row.low)
+            else "–",
             "n before": row.n_before,
             "n after": row.n_after,
         }
         for row in table.itertuples()
     ]
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="what_if.cells.figures", height=38 + 35 * len(rows))
+    n = st.column_config.NumberColumn(format=cell_tables.NUMBER)
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        key="what_if.cells.figures",
+        height="content",
+        column_config={"n before": n, "n after": n},
+    )
     command = f"{scenario_in_hand.command(scenario, run_id)} --metrics"
     with st.container(horizontal=True, horizontal_alignment="right"):
         export_menu("what_if.cells.export.figures", "figures-before-and-after", table, command=command)
