@@ -1,5 +1,6 @@
 """An embedding in the plane: one dot per thing, one trace, so that a lasso names what it caught by our own ids."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,7 +8,7 @@ import plotly.graph_objects as go
 
 from dashboard.figures import colours
 from dashboard.figures.colours import Theme
-from dashboard.wording import html_literal
+from dashboard.wording import html_literal, significant
 
 
 @dataclass(frozen=True)
@@ -19,12 +20,14 @@ class Colouring:
         values: (point,) numbers, or None for groups; NaN has no value.
         groups: (point,) group names, or None for numbers.
         palette: Group name to hex colour, in the order of the legend.
+        is_log: Whether the numbers are log10(1 + n) of what the title names; scales then say n.
     """
 
     title: str
     values: np.ndarray | None = None
     groups: np.ndarray | None = None
     palette: dict[str, str] | None = None
+    is_log: bool = False
 
     def hexes(self, theme: Theme) -> list[str]:
         """(point,) colours for figures that draw every dot themselves."""
@@ -45,6 +48,13 @@ class Colouring:
         assert self.values is not None
         known = self.values[np.isfinite(self.values)]
         return (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+
+    def in_words(self) -> str:
+        """What a legend without room for ticks says of the numbers: the title and, on a logarithmic scale, both ends."""
+        if not self.is_log:
+            return self.title
+        least, most = (significant(10**end - 1, 2) for end in self.limits())
+        return f"{self.title}: {least} to {most}, logarithmic"
 
 
 def projection_scatter(
@@ -102,6 +112,9 @@ def projection_scatter(
             "outlinewidth": 0,
             "nticks": 5,
         }
+        if colouring.is_log:
+            powers = range(math.ceil(low), math.floor(high) + 1)
+            bar |= {"tickvals": [math.log10(1 + 10**power) for power in powers], "ticktext": [f"{10**power:,}" for power in powers]}
         scale = colours.plotly_scale("sequential", theme)
         hidden = {
             "color": [low, high],

@@ -14,7 +14,7 @@ from dashboard.figures import base_map, cell_map, colours
 from dashboard.figures.cell_inside import before_and_after
 from dashboard.figures.frame import chart_config
 from dashboard.figures.projection_scatter import Colouring, projection_scatter
-from dashboard.views import cell_choice, cell_clusters, city_map
+from dashboard.views import cell_choice, cell_clusters, cell_tables, city_map
 from dashboard.views.cell_modalities import TITLES
 from dashboard.views.export_menu import export_menu
 from engine.errors import MobiscopeError
@@ -31,6 +31,7 @@ COLOURINGS = {
 }
 KINDS = {"spatial": "as seen", "text": "as described", "fused": "fused", "context": "with neighbours"}
 """Vectors a model may declare of a modality, `<modality>.<kind>`, in the order in which they are made."""
+PAIR_COLUMNS = ["pair", "cosine", "by_chance", "recall_10", "recall_1", "gap", "n"]
 PARTS = {"train": "prediction", "valid": "baseline", "test": "truth", "input only": "miss"}
 
 
@@ -113,7 +114,7 @@ def _colouring(kind: str, run_id: str, curves: Curves, outlines: CellOutlines) -
         case "part":
             palette = {part: colours.role(role, theme) for part, role in PARTS.items()}
             return Colouring("part", groups=np.array(curves.parts()), palette=palette)
-    return Colouring("trips a day, log10(1 + n)", values=np.log10(1 + curves.observed.sum(axis=1)))
+    return Colouring("trips a day", values=np.log10(1 + curves.observed.sum(axis=1)), is_log=True)
 
 
 def _picture(run_id: str, embedding: Any, method: str, colouring: Colouring, outlines: CellOutlines, name: str) -> None:
@@ -143,6 +144,7 @@ def _picture(run_id: str, embedding: Any, method: str, colouring: Colouring, out
         None if colouring.values is None else colouring.values[shown.chosen],
         None if colouring.groups is None else colouring.groups[shown.chosen],
         colouring.palette,
+        colouring.is_log,
     )
     selection = session.selection()
     selected = set(selection.ids) if is_cell and selection.kind == "cell" else set()
@@ -201,7 +203,7 @@ def _map(run_id: str, slug: str, outlines: CellOutlines, colouring: Colouring, c
     legend = (
         city_map.families_legend({name: tint for name, tint in (colouring.palette or {}).items() if name in set(colouring.groups)})
         if colouring.groups is not None
-        else [city_map.Entry("ramp", colouring.title)]
+        else [city_map.Entry("ramp", colouring.in_words())]
     )
     state = city_map.draw(
         city,
@@ -254,40 +256,39 @@ def _alignment(run_id: str, declared: dict[str, Any]) -> None:
     st.segmented_control(
         "Modality", described, default=described[0], required=True, format_func=TITLES.get, key="embeddings.cells.modality"
     )
-    left, right = st.columns([60, 40], gap="medium")
-    with left:
-        theme = session.theme()
-        ink, quiet = colours.role("observed", theme), colours.ink("muted", theme)
-        tints = (colours.modality(modality), ink, quiet, ink)  # the last never stands beside the second
-        st.plotly_chart(
-            before_and_after(panes, dict(zip(KINDS.values(), tints, strict=True)), theme),
-            key="embeddings.cells.pairs",
-            config=chart_config("alignment"),
-            alt=f"Vectors of a modality: {'; '.join(panes)}",
-        )
-    with right:
-        table = _table(run_id)
-        if table is None:
-            panels.nothing("No figures of the alignment", "This run kept no table of it; train it again.")
-            return
-        names = TITLES | {"description": "description"}
-        shown = table.assign(
-            pair=[f"{names.get(a, a)} – {names.get(b, b)}" for a, b in zip(table["one"], table["other"], strict=True)]
-        )
-        st.dataframe(
-            shown[["pair", "cosine", "by_chance", "recall_10", "recall_1", "gap", "n"]],
-            hide_index=True,
-            key="embeddings.cells.figures",
-            column_config={
-                "cosine": st.column_config.NumberColumn(format="%.2f", help="Mean cosine of the two vectors of one cell."),
-                "by_chance": st.column_config.NumberColumn("by chance", format="%.2f", help="The same between two cells."),
-                "gap": st.column_config.NumberColumn(format="%.2f", help="Distance between the centres of both clouds."),
-                "recall_1": st.column_config.NumberColumn("first", format="percent", help="The right one is the nearest."),
-                "recall_10": st.column_config.NumberColumn(
-                    "in ten", format="percent", help="The right one is among the nearest ten."
-                ),
-            },
-        )
+    theme = session.theme()
+    ink, quiet = colours.role("observed", theme), colours.ink("muted", theme)
+    tints = (colours.modality(modality), ink, quiet, ink)  # the last never stands beside the second
+    st.plotly_chart(
+        before_and_after(panes, dict(zip(KINDS.values(), tints, strict=True)), theme),
+        key="embeddings.cells.pairs",
+        config=chart_config("alignment"),
+        alt=f"Vectors of a modality: {'; '.join(panes)}",
+    )
+    table = _table(run_id)
+    if table is None:
+        panels.nothing("No figures of the alignment", "This run kept no table of it; train it again.")
+        return
+    names = TITLES | {"description": "description"}
+    shown = table.assign(
+        pair=[f"{names.get(a, a)} – {names.get(b, b)}" for a, b in zip(table["one"], table["other"], strict=True)],
+        # To two digits before the column is formatted: what is left of a small negative number is no −0.00.
+        **(table[["cosine", "by_chance", "gap"]].round(2) + 0.0),
+    )
+    st.dataframe(
+        cell_tables.rounded(shown, "recall_10", "recall_1")[PAIR_COLUMNS],
+        hide_index=True,
+        key="embeddings.cells.figures",
+        height="content",
+        column_config={
+            "cosine": st.column_config.NumberColumn(format="%.2f", help="Mean cosine of the two vectors of one cell."),
+            "by_chance": st.column_config.NumberColumn("by chance", format="%.2f", help="The same between two cells."),
+            "gap": st.column_config.NumberColumn(format="%.2f", help="Distance between the centres of both clouds."),
+            "recall_1": st.column_config.NumberColumn("first", format="percent", help="The right one is the nearest."),
+            "recall_10": st.column_config.NumberColumn("in ten", format="percent", help="The right one is among the nearest ten."),
+            "n": st.column_config.NumberColumn(format=cell_tables.NUMBER, help="Cells that have both."),
+        },
+    )
 
 
 def _table(run_id: str) -> pd.DataFrame | None:

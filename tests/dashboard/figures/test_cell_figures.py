@@ -13,6 +13,7 @@ from dashboard.figures import cell_map
 from dashboard.figures.cell_inside import before_and_after, hour_matrix, modality_bars
 from dashboard.figures.curve_day import cluster_curves, day_curves, hour_errors
 from dashboard.figures.deck import BUDGET_BYTES
+from dashboard.figures.projection_scatter import Colouring, projection_scatter
 
 SQUARES = np.array([shapely.box(x / 100, 0, (x + 1) / 100, 0.01) for x in range(3)], object)
 
@@ -133,3 +134,18 @@ def test_figures_of_the_inside_take_any_number_of_modalities_and_clusters():
     assert len(cluster_curves(np.ones((6, 24)), np.array([0, 0, 1, 1, 2, -1]), "light").data) == 3
     value = np.linspace(0, 1, 24)
     assert len(hour_errors({"LMEMR": (value, value - 0.1, value + 0.1)}, "MAE", "dark").data) == 3
+
+
+def test_a_scale_of_logarithms_says_amounts():
+    """1 to 10,000 trips: a tick at each power of ten, and both ends in the legend of the map."""
+    trips = np.array([0.0, 9, 99, 20_000])
+    colouring = Colouring("trips a day", values=np.log10(1 + trips), is_log=True)
+    assert colouring.in_words() == "trips a day: 0 to 20,000, logarithmic"
+    ids = np.arange(4).astype(str)
+    (scale,) = (
+        trace.marker.colorbar
+        for trace in projection_scatter(np.zeros((4, 2)), ids, ids, colouring, set(), "light").data
+        if trace.marker.showscale
+    )
+    assert scale.ticktext == ("1", "10", "100", "1,000", "10,000")
+    np.testing.assert_allclose(scale.tickvals, np.log10(1 + np.array([1, 10, 100, 1000, 10_000])))
