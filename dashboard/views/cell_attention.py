@@ -63,7 +63,7 @@ def _answer(found: CellInside, outlines: CellOutlines, row: int, probe: str | No
             f"takes {wording.percent(float(openness[row]))} of the messages of this layer from its neighbours "
             f"(mean of all cells {wording.percent(float(openness.mean()))})"
         )
-    if found.fusion is not None:
+    if found.fusion is not None and len(found.modalities) > 1:
         most = int(found.fusion[row].argmax())
         title = TITLES.get(found.modalities[most], found.modalities[most]).lower()
         said.append(f"counts most on *{wording.literal(title)}* ({wording.percent(float(found.fusion[row, most]))})")
@@ -85,7 +85,7 @@ def _map(slug: str, run_id: str, found: CellInside, outlines: CellOutlines, row:
         for kind in SHOWN
         if (kind in ("arcs", "openness", "influence") and found.graph)
         or (kind == "reach" and found.graph and cell_inside.reach(run_id, row) is not None)
-        or (kind == "fusion" and found.fusion is not None)
+        or (kind == "fusion" and found.fusion is not None and len(found.modalities) > 1)
     ]
     probe: str | None = None
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
@@ -235,6 +235,10 @@ def _python(run_id: str, *lines: str) -> str:
 
 def _modalities(run_id: str, found: CellInside, row: int) -> None:
     if found.fusion is None:
+        return
+    if len(found.modalities) == 1:
+        name = found.modalities[0]
+        st.caption(f"This run sees one modality, {TITLES.get(name, name).lower()}; there is nothing to weigh against it.")
         return
     table = pd.DataFrame({"modality": found.modalities, "here": found.fusion[row], "mean": found.fusion.mean(axis=0)})
     panels.panel(

@@ -242,6 +242,14 @@ def test_what_the_model_looked_at_is_shown_in_every_way(page) -> None:
     assert np.allclose(taken.drop(columns="cell").sum(), 1, atol=1e-5)
 
 
+def test_a_single_modality_is_not_weighed(page) -> None:
+    """The bare city brings places alone: their weight is 100 % everywhere, which says nothing."""
+    at = page("attention", "gridford")
+    assert_healthy(at)
+    assert "counts most on" not in at.markdown[0].value and "This run sees one modality, places" in words(at)
+    assert "Which modality counts" not in words(at) and "Modality" not in by_key(at, "attention.cells.shown").options
+
+
 def test_modalities_stand_beside_their_descriptions(page) -> None:
     at = page("embeddings")
     assert "Seen and said, before and after fusion" in words(at)
@@ -484,7 +492,7 @@ def test_two_runs_of_cells_are_compared_figure_by_figure_and_cell_by_cell(compar
         table = runs[name].table("predictions").query("predictor == 'lmemr' and part == 2")
         wrong.append((table["predicted"] - table["observed"]).abs().groupby(table["cell_id"]).sum())
     gain = wrong[1] - wrong[0]
-    assert won["gain"].to_numpy() == pytest.approx(np.sort(gain[gain > 0])[::-1], rel=1e-3)
+    assert won["gain"].to_numpy() == pytest.approx(np.sort(gain[gain > 0])[::-1], rel=5e-3)
     assert f"is nearer in {(gain > 0).sum()} of {len(gain)} test cells" in said
 
 
