@@ -110,9 +110,9 @@ class ScenarioInHand:
                 below(edit, position)
 
     def _line(self, position: int, words: str, needed: Effect) -> None:
-        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute", gap="small"):
-            st.markdown(f"{position + 1}. {wording.literal(words, limit=160)}", width="stretch")
-            st.button("Remove", key=f"what_if.remove.{position}", type="tertiary", on_click=self._remove, args=(position,))
+        told, taken_out = st.columns([5, 1], gap="small", vertical_alignment="center")
+        told.markdown(f"{position + 1}. {wording.literal(words, limit=160)}")
+        taken_out.button("Remove", key=f"what_if.remove.{position}", type="tertiary", on_click=self._remove, args=(position,))
         if needed.needs not in self._silent:
             head = "No effect here" if needed.needs == "nothing" else f"Needs: {wording.literal(needed.needs)}"
             st.caption(f"{head}. {wording.literal(needed.sentence, limit=400)}")
