@@ -24,14 +24,20 @@ def scenario(run_id: str) -> Scenario:
 
 
 def push(edit: AnyEdit, predictor: CurvePredictor, run_id: str) -> None:
-    """Does one more edit, once the model has answered to it with those before.
+    """Does one more edit, and takes it back where the model cannot answer to it after those before.
+
+    It is done first: a click elsewhere ends this run of the page while the model is asked, and must not lose the edit.
 
     Raises:
         MobiscopeError: If the stack is full or the edit does not fit; the stack stays as it is.
     """
-    edits = IN_HAND.stack().push(edit)
-    cell_data.compared(run_id, predictor.name, scenario(run_id).model_copy(update={"edits": edits.done}))
-    IN_HAND.set_stack(edits)
+    before = IN_HAND.stack()
+    IN_HAND.push(edit)
+    try:
+        cell_data.compared(run_id, predictor.name, scenario(run_id))
+    except MobiscopeError:
+        IN_HAND.set_stack(before)
+        raise
 
 
 def draw(current: Scenario, predictor: CurvePredictor, run_id: str) -> None:
