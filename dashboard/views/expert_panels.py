@@ -17,7 +17,7 @@ from engine.city.samples import Samples
 from engine.evaluation import routing
 from engine.evaluation.routed import LabelCheck
 from engine.models.answers import share_name
-from engine.models.declarations import ExpertSet
+from engine.models.declarations import DEAD_SHARE, ExpertSet
 
 MOST_GROUPS = 14
 RAW, USED = "before the choice", "as used"
@@ -156,7 +156,7 @@ def draw_load(run_id: str, asked: "cached.Asked", key: str, experts: ExpertSet, 
         panels.panel(
             "Load",
             "Drawn: share of all weight each expert got for the latest visits of this slice, as used (bars) and before the choice (ticks).",
-            f"Read: the dotted line is the even share. An expert with less than {wording.percent(routing.DEAD_SHARE, 1)} of the weight as used "
+            f"Read: the dotted line is the even share. An expert with less than {wording.percent(DEAD_SHARE, 1)} of the weight as used "
             "is called dead; it may still be asked beside others, with little weight.",
             "Do not conclude that load must be even; people and places are not spread evenly either. Nor that a dead expert cannot matter: "
             "what the answer loses without it is measured under Differences.",

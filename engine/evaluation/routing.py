@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-DEAD_SHARE = 0.01
-"""An expert with less than this share of all weight counts as dead."""
+from engine.models.declarations import DEAD_SHARE
+
 PERMUTATIONS = 500
 CLEAR_Z, CLEAR_V = 3.0, 0.1
 """From how many standard deviations above chance, and from which Cramer's V on, an agreement counts (specs/nextlocmoe.md §14)."""

@@ -63,6 +63,10 @@ class Effect:
     note: str = ""
 
 
+DEAD_SHARE = 0.01
+"""An expert with less than this share of all weight counts as dead."""
+
+
 @dataclass(frozen=True)
 class ExpertSet:
     """Experts a model asks for every visit, and the probes through which its choice is watched and changed.

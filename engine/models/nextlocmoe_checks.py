@@ -8,14 +8,13 @@ import torch
 
 from engine.city.samples import Histories, Places, Samples
 from engine.layers.experts import RoleMixture
-from engine.models.declarations import Warned
+from engine.models.declarations import DEAD_SHARE, Warned
 from engine.probes import override, watch
 
 if TYPE_CHECKING:
     from engine.models.nextlocmoe import NextLocMoE
 
 _MOST_SAMPLES = 1_000
-_DEAD = 0.01
 _CELL_M = 500.0
 """Edge of the paper's cells in metres, and of those this engine draws unless told otherwise."""
 
@@ -60,10 +59,10 @@ def check_routing_and_points(model: "NextLocMoE", samples: Samples) -> list[Warn
             ),
             Warned(
                 f"dead experts: {title}",
-                bool((load < _DEAD).mean() > 0.5),
-                float((load < _DEAD).mean()),
+                bool((load < DEAD_SHARE).mean() > 0.5),
+                float((load < DEAD_SHARE).mean()),
                 0.5,
-                f"Share of experts with less than {_DEAD:.0%} of the used weights.",
+                f"Share of experts with less than {DEAD_SHARE:.0%} of the used weights.",
             ),
             Warned(
                 f"undecided router: {title}",

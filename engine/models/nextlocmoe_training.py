@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from engine.city.samples import Samples
 from engine.layers.routing import load_entropy, load_floor, token_entropy, window_entropy
+from engine.models.declarations import DEAD_SHARE
 from engine.models.stage import Stage
 from engine.probes import watch
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from engine.models.nextlocmoe_config import NextLocMoEConfig
 
 _MOST_VALIDATION = 2_000
-_DEAD = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +183,7 @@ def validation_metrics(model: "NextLocMoE", samples: Samples, chunk: int = 256) 
     for key, load in loads.items():
         share = load / max(load.sum(), 1e-12)
         found_metrics[f"largest load of {key}"] = float(share.max())
-        found_metrics[f"dead among {key}"] = float((share < _DEAD).sum())
+        found_metrics[f"dead among {key}"] = float((share < DEAD_SHARE).sum())
     return found_metrics
 
 
