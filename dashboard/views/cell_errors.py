@@ -184,7 +184,8 @@ def _all_baselines(table: pd.DataFrame, model: str) -> None:
     for predictor in order:
         mine = overall[overall["predictor"] == predictor].set_index("metric")
         rows.append({"method": str(mine["title"].iloc[0])} | {FLOW_METRICS[name].title: _shown(mine, name) for name in names})
-    st.dataframe(pd.DataFrame(rows), hide_index=True, key="grid.errors.all", height="content")
+    # A table that breaks its lines: each figure brings its interval along, and eight of them have no room in one line.
+    st.table(pd.DataFrame(rows).set_index("method"), border="horizontal")
     n = overall.loc[(overall["predictor"] == model) & (overall["metric"] == "mae"), ["n", "users"]]
     if len(n):
         st.caption(
