@@ -19,6 +19,7 @@ from engine.models.answers import CurvePredictor
 from engine.scenarios.cell_compare import Grounds, effect_on_curves
 from engine.scenarios.cell_edits import (
     LARGEST,
+    MODALITY_TITLES,
     MOST_PLACES,
     AddEdge,
     BlendCells,
@@ -33,13 +34,12 @@ from engine.scenarios.cell_edits import (
 from engine.scenarios.edits import AnyEdit, TakeHour
 
 KINDS = ("Places", "Buildings", "Picture", "Words", "Likeness", "Modality", "Neighbours", "District", "Hours", "Mechanism")
-NAMES = {"satellite": "satellite tile", "height": "building heights", "street_view": "street views", "poi": "places"}
 MODALITIES_OF = {
     "Places": ("poi",),
     "Buildings": ("height",),
     "Picture": ("satellite", "height"),
-    "Words": tuple(NAMES),
-    "Modality": tuple(NAMES),
+    "Words": tuple(MODALITY_TITLES),
+    "Modality": tuple(MODALITY_TITLES),
 }
 """Kind of edit to the modalities it can touch; of a kind that is not here it can be any."""
 TILE_PIXELS = 192
@@ -85,7 +85,7 @@ def _offered(modalities: Sequence[str], base: Grounds, predictor: CurvePredictor
     offered = [name for name, reason in reasons.items() if not reason]
     why = " ".join(filter(None, reasons.values()))
     if offered and why:
-        missing = ", ".join(NAMES[name] for name in modalities if name not in offered)
+        missing = ", ".join(MODALITY_TITLES[name] for name in modalities if name not in offered)
         st.caption(
             f"Not offered, since {wording.literal(predictor.title)} does not see it: {missing}.", help=wording.literal(why, 1000)
         )
@@ -101,7 +101,7 @@ def _why_not(modality: str, base: Grounds, predictor: CurvePredictor) -> str:
         return effect.sentence
     known = base.inputs.modalities.get(modality)
     if known is None or not (known.present | known.text_present).any():
-        return f"Nothing is known of the {NAMES[modality]} of any cell of {base.city.name}."
+        return f"Nothing is known of the {MODALITY_TITLES[modality]} of any cell of {base.city.name}."
     return ""
 
 
@@ -154,7 +154,7 @@ def _buildings(base: Grounds, outlines: CellOutlines, cell: str, add: Add) -> No
 
 def _picture(base: Grounds, outlines: CellOutlines, cell: str, offered: list[str], add: Add) -> None:
     modality = st.segmented_control(
-        "Picture", offered, default=offered[0], required=True, format_func=NAMES.get, key="what_if.cells.tile"
+        "Picture", offered, default=offered[0], required=True, format_func=MODALITY_TITLES.get, key="what_if.cells.tile"
     )
     other = _other(outlines, cell, "Take the tile of", "what_if.cells.tile_of")
     if other and st.button("Give it that tile", key="what_if.cells.take_tile", type="primary"):
@@ -184,7 +184,7 @@ def _words(base: Grounds, outlines: CellOutlines, cell: str, offered: list[str],
         offered,
         default="poi" if "poi" in offered else offered[0],
         required=True,
-        format_func=NAMES.get,
+        format_func=MODALITY_TITLES.get,
         key="what_if.cells.described",
     )
     row = list(base.inputs.cell_ids.astype(str)).index(cell)
@@ -204,7 +204,7 @@ def _likeness(base: Grounds, outlines: CellOutlines, cell: str, add: Add) -> Non
 
 def _modality(base: Grounds, outlines: CellOutlines, cell: str, offered: list[str], add: Add) -> None:
     modality = st.segmented_control(
-        "Modality", offered, default=offered[0], required=True, format_func=NAMES.get, key="what_if.cells.dropped"
+        "Modality", offered, default=offered[0], required=True, format_func=MODALITY_TITLES.get, key="what_if.cells.dropped"
     )
     where = st.segmented_control(
         "Where", ("this cell", "everywhere"), default="this cell", required=True, key="what_if.cells.dropped_where"

@@ -4,6 +4,7 @@ import streamlit as st
 
 from dashboard import navigation, panels, session
 from dashboard.cached import cell_data
+from dashboard.views import model_forms
 from dashboard.views.scenario_in_hand import ScenarioInHand
 from engine.cli import command_for
 from engine.errors import MobiscopeError
@@ -53,7 +54,7 @@ def draw(current: Scenario, predictor: CurvePredictor, run_id: str) -> None:
     IN_HAND.draw(
         current,
         run_id,
-        words=lambda edit: edit.describe(),
+        words=lambda edit: model_forms.edit_words(edit, predictor),
         effect=lambda edit: effect_on_curves(edit, predictor, cell_data.grounds(run_id).city),
         load=load,
         below=below,
