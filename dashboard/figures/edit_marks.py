@@ -35,20 +35,6 @@ def edit_layers(edited: pd.DataFrame, theme: Theme) -> list[pdk.Layer]:
         }
         for row in edited.rename(columns={"name": "label"}).itertuples()
     ]
-    ring = pdk.Layer(
-        "ScatterplotLayer",
-        rows,
-        id="edited",
-        get_position="p",
-        get_radius=11,
-        radius_units=PIXELS,
-        get_fill_color=[*magenta[:3], 40],
-        stroked=True,
-        get_line_color=magenta,
-        get_line_width=2.5,
-        line_width_units=PIXELS,
-        pickable=True,
-    )
     signs = pdk.Layer(
         "TextLayer",
         rows,
@@ -61,7 +47,25 @@ def edit_layers(edited: pd.DataFrame, theme: Theme) -> list[pdk.Layer]:
         font_weight=700,
         character_set=AUTOMATIC,
     )
-    return [ring, signs]
+    return [_ring("edited", rows, 11, magenta), signs]
+
+
+def _ring(name: str, rows: list[dict], radius: float, colour: list[int]) -> pdk.Layer:
+    """Rings around what was edited; a row has its position `p` and its `tip`."""
+    return pdk.Layer(
+        "ScatterplotLayer",
+        rows,
+        id=name,
+        get_position="p",
+        get_radius=radius,
+        radius_units=PIXELS,
+        get_fill_color=[*colour[:3], 40],
+        stroked=True,
+        get_line_color=colour,
+        get_line_width=2.5,
+        line_width_units=PIXELS,
+        pickable=True,
+    )
 
 
 def moved_visit_layers(was: tuple[float, float], now: tuple[float, float], theme: Theme) -> list[pdk.Layer]:
@@ -93,20 +97,7 @@ def moved_visit_layers(was: tuple[float, float], now: tuple[float, float], theme
         get_fill_color=observed,
         pickable=True,
     )
-    ring = pdk.Layer(
-        "ScatterplotLayer",
-        [{"p": position(*now), "tip": "The last visit is taken to be here"}],
-        id="moved-visit-now",
-        get_position="p",
-        get_radius=9,
-        radius_units=PIXELS,
-        get_fill_color=[*magenta[:3], 40],
-        stroked=True,
-        get_line_color=magenta,
-        get_line_width=2.5,
-        line_width_units=PIXELS,
-        pickable=True,
-    )
+    ring = _ring("moved-visit-now", [{"p": position(*now), "tip": "The last visit is taken to be here"}], 9, magenta)
     return [line, disc, ring]
 
 

@@ -21,6 +21,7 @@ from engine.models.calliper_config import CaLLiPerConfig
 from engine.models.calliper_places import place_texts
 from engine.models.calliper_training import SequenceBatch, labelled_points, validation_metrics
 from engine.probes import override, watch
+from tests.engine.models.plain_training import train
 from tests.engine.no_float64 import NoFloat64
 
 
@@ -37,23 +38,6 @@ def tiny(data, seed=0, **changes):
 @pytest.fixture(scope="module")
 def model(data):
     return tiny(data)
-
-
-def train(model, data, seed=0):
-    """The stages, plainly; the real loop has its own tests."""
-    for stage in model.stages(data):
-        optimiser = torch.optim.AdamW(stage.parameters, lr=stage.learning_rate, weight_decay=stage.weight_decay)
-        generator = np.random.default_rng(seed)
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            for epoch in range(stage.epochs):
-                model.train()
-                for batch in stage.batches(epoch, generator):
-                    optimiser.zero_grad()
-                    stage.loss(batch)["total"].backward()
-                    torch.nn.utils.clip_grad_norm_(stage.parameters, 1.0)
-                    optimiser.step()
-    return model.eval()
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from engine.city.samples import Histories, VisitLog, build_samples
 from engine.city.splits import Split
@@ -28,23 +27,6 @@ def model(data):
 @pytest.fixture(scope="module")
 def histories(data):
     return data.samples.of_part("test").histories(slice(0, 20))
-
-
-def train(model, data, epochs=1):
-    """The stage, plainly; the real loop has its own tests."""
-    (stage,) = model.stages(data)
-    optimiser = torch.optim.AdamW(stage.parameters, lr=stage.learning_rate)
-    generator = np.random.default_rng(0)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        for epoch in range(epochs):
-            model.train()
-            for batch in stage.batches(epoch, generator):
-                optimiser.zero_grad()
-                stage.loss(batch)["total"].backward()
-                torch.nn.utils.clip_grad_norm_(stage.parameters, 1.0)
-                optimiser.step()
-    return model.eval()
 
 
 def packed(places, visits, minutes_apart=60, stay=np.nan, users=("a",)):

@@ -6,7 +6,8 @@ import torch
 
 from engine.errors import ConfigError
 from engine.probes import override, watch
-from tests.engine.models.nextlocmoe.conftest import assert_probabilities, tiny, train
+from tests.engine.models.nextlocmoe.conftest import assert_probabilities, tiny
+from tests.engine.models.plain_training import train
 
 
 def test_declared_experts_can_be_watched_and_their_weights_sum_to_one(model, histories):
@@ -51,7 +52,7 @@ def test_whatever_is_done_to_a_probe_the_answer_stays_a_distribution_and_changes
     from engine.scenarios.edits import OverrideProbe
     from engine.scenarios.mechanisms import ACTIONS, build_override
 
-    model, few = train(tiny(data, head=head), data), data.samples.of_part("test").histories(slice(0, 6))
+    model, few = train(tiny(data, head=head), data, epochs=1), data.samples.of_part("test").histories(slice(0, 6))
     before = model.predict(few).log_probability
     without_effect = []
     for name, probe in model.probes().items():
@@ -79,7 +80,7 @@ def test_turning_the_choice_of_roles_changes_how_many_are_asked_and_nothing_stay
 
 
 def test_the_two_paths_of_the_history_can_be_cut_apart(data, histories):
-    model = train(tiny(data), data)
+    model = train(tiny(data), data, epochs=1)
     whole = model.predict(histories).log_probability
     with model.turned(routers_read_history=False):
         no_router = model.predict(histories).log_probability

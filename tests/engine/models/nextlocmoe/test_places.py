@@ -8,7 +8,8 @@ import pytest
 from engine.city.samples import VisitLog, build_samples
 from engine.city.splits import Split
 from engine.models.base import Data
-from tests.engine.models.nextlocmoe.conftest import assert_probabilities, tiny, train
+from tests.engine.models.nextlocmoe.conftest import assert_probabilities, tiny
+from tests.engine.models.plain_training import train
 
 
 def with_visits(city, **columns):
@@ -21,7 +22,7 @@ def test_a_city_of_one_place(tiny_city):
     city = with_visits(tiny_city, location_id=only["location_id"].iloc[0]).replace(locations=only)
     data = Data(city, Split(), build_samples(VisitLog.of(city, Split())))
     for head in ("regression", "mdn", "pointer"):
-        model = train(tiny(data, head=head, stride=20), data)
+        model = train(tiny(data, head=head, stride=20), data, epochs=1)
         scores = model.predict(data.samples.of_part("test").histories(slice(0, 3))).log_probability
         np.testing.assert_allclose(scores, 0, atol=1e-5)
 
@@ -100,7 +101,7 @@ def test_experts_removed_or_renamed_in_yaml_since_do_not_matter_in_another_city(
 def test_a_memory_of_people_helps_nobody_whom_training_never_saw(tiny_city):
     split = Split(kind="user")
     data = Data(tiny_city, split, build_samples(VisitLog.of(tiny_city, split)))
-    model = train(tiny(data, head="pointer", memory_visits=50), data)
+    model = train(tiny(data, head="pointer", memory_visits=50), data, epochs=1)
     asked = data.samples.of_part("test").histories(slice(0, 20))
     assert len(model.memory_day) and not set(asked.users[asked.user]) & set(model.users)
     strangers = replace(asked, user=np.full_like(asked.user, -1))

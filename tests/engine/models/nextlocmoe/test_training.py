@@ -9,7 +9,8 @@ import torch
 from engine.layers.routing import token_entropy, window_entropy
 from engine.models.baselines import fit_baselines
 from engine.models.nextlocmoe_training import validation_metrics
-from tests.engine.models.nextlocmoe.conftest import assert_probabilities, tiny, train
+from tests.engine.models.nextlocmoe.conftest import assert_probabilities, tiny
+from tests.engine.models.plain_training import train
 
 
 @pytest.mark.parametrize("head", ["regression", "pointer"])
@@ -93,8 +94,8 @@ def test_a_short_training_beats_popularity_and_the_pointer_the_point(data):
     test = data.samples.of_part("test")
     (popularity,) = fit_baselines(data.samples.log, names=["popularity"])
     floor = (popularity.predict(test.histories()).log_probability.argmax(1) == test.true_location).mean()
-    pointer = validation_metrics(train(tiny(data, head="pointer"), data, 3), test)
-    point = validation_metrics(train(tiny(data), data, 3), test)
+    pointer = validation_metrics(train(tiny(data, head="pointer"), data, epochs=3), test)
+    point = validation_metrics(train(tiny(data), data, epochs=3), test)
     assert pointer["acc@1"] > 2 * floor
     assert pointer["acc@1"] > point["acc@1"] and pointer["acc@10"] > 0.6
 
@@ -113,7 +114,7 @@ def test_balance_keeps_experts_alive_where_entropy_alone_collapses(data):
     shares = {}
     for balance, floor in ((0.0, 0.0), (0.5, 0.0), (0.5, 0.125)):
         model = tiny(data, lambda_entropy=0.5, lambda_balance=balance, lambda_floor=floor, function_experts=False)
-        metrics = validation_metrics(train(model, data, 4), data.samples.of_part("valid"))
+        metrics = validation_metrics(train(model, data, epochs=4), data.samples.of_part("valid"))
         shares[balance, floor] = metrics["largest load of roles_2"], metrics["dead among roles_2"]
     assert shares[0.0, 0.0][0] > 0.95 and shares[0.0, 0.0][1] == 10, shares
     assert shares[0.5, 0.0][0] < 0.8 and shares[0.5, 0.0][1] <= 5, shares
