@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from pydantic import BaseModel
+
 
 def of_table(run_id: str, name: str, more: str = "") -> str:
     """A table of a run, and what is done with it, such as `.query("part == 2")`."""
@@ -26,6 +28,12 @@ def of_model(run_id: str, *lines: str, imports: Sequence[str] = ()) -> str:
 def of_city(slug: str, *lines: str, imports: Sequence[str] = ()) -> str:
     """Lines about a saved city, called `city`."""
     return _lines(("from engine.city.city import open_city", *imports), f"city = open_city({slug!r})", *lines)
+
+
+def made_again(config: BaseModel) -> str:
+    """The call that makes these settings, without those that are as usual."""
+    given = config.model_dump(exclude_defaults=True).items()
+    return f"{type(config).__name__}({', '.join(f'{name}={value!r}' for name, value in given)})"
 
 
 def _lines(imports: Sequence[str], *lines: str) -> str:

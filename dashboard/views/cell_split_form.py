@@ -104,10 +104,9 @@ def _preview(slug: str, city: City, split: CellSplit) -> None:
 
 def _python(slug: str, split: CellSplit) -> str:
     """Lines of Python that divide the cells so."""
-    given = ", ".join(f"{name}={value!r}" for name, value in split.model_dump(exclude_defaults=True).items())
     return python_lines.of_city(
         slug,
-        f"cells = build_cell_samples(city, CellSplit({given}))",
+        f"cells = build_cell_samples(city, {python_lines.made_again(split)})",
         "part = dict(zip(cells.cell_ids, cells.part))  # 0 training, 1 validation, 2 test, -1 input only",
         imports=["from engine.city.cell_samples import build_cell_samples", "from engine.city.cell_splits import CellSplit"],
     )

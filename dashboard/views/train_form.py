@@ -219,10 +219,9 @@ def _preview(slug: str, city: City, split: Split) -> None:
 
 def _python(slug: str, split: Split) -> str:
     """Lines of Python that divide the visits so."""
-    given = ", ".join(f"{name}={value!r}" for name, value in split.model_dump(exclude_defaults=True).items())
     return python_lines.of_city(
         slug,
-        f"log = VisitLog.of(city, Split({given}))",
+        f"log = VisitLog.of(city, {python_lines.made_again(split)})",
         "visits = log.visits_in_training  # of every place, as in log.places",
         "parts = pd.crosstab(log.day, log.part)  # local days from the first, by training, validation, test",
         imports=[
