@@ -133,7 +133,8 @@ def _map(slug: str, run_id: str, found: CellInside, outlines: CellOutlines, row:
         blue = colours.role("prediction", theme)
         layers.append(cell_map.arc_layer(_arcs(found, outlines, row, probe), colours.rgba(blue, 230)))
         legend.append(city_map.Entry("arc", "taken from a neighbour; width: weight", blue))
-    is_near = bool(session.widget("attention.cells.near", False))
+    near_key = f"attention.cells.near.{shown}"
+    is_near = bool(session.widget(near_key, shown == "arcs"))  # from afar the arcs of one cell are a knot
     state = city_map.draw(
         city,
         layers,
@@ -152,7 +153,7 @@ def _map(slug: str, run_id: str, found: CellInside, outlines: CellOutlines, row:
         st.rerun()
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.caption("Click a cell to look at it.")
-        st.toggle("Close to the cell", key="attention.cells.near")
+        st.toggle("Close to the cell", shown == "arcs", key=near_key)
         panels.reading(
             "Drawn: arcs run to the chosen cell from the neighbours it takes from, width by weight. Openness: the share of a cell's "
             "messages that comes from neighbours rather than from itself. Influence: the sum of the weights others give to it. Reach: how "

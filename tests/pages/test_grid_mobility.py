@@ -53,7 +53,7 @@ def by_key(at, key: str):
     """The control with this key, whatever its kind."""
     found = [
         item
-        for kind in (at.button_group, at.selectbox, at.slider, at.number_input, at.multiselect)
+        for kind in (at.button_group, at.selectbox, at.slider, at.number_input, at.multiselect, at.toggle)
         for item in kind
         if item.key == key
     ]
@@ -235,6 +235,7 @@ def test_a_grid_run_is_looked_into_on_every_page(name, page) -> None:
 
 def test_what_the_model_looked_at_is_shown_in_every_way(page) -> None:
     at = page("attention")
+    assert by_key(at, "attention.cells.near.arcs").value, "the arcs of one cell are seen from close by"
     for shown in ("openness", "influence", "reach", "fusion"):
         assert decks(choose(at, "attention.cells.shown", shown))
     taken = next(frame.value for frame in at.dataframe if "cell" in frame.value.columns)
